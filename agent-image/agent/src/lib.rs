@@ -1,0 +1,23 @@
+//! The agent that works inside the container of a task.
+//!
+//! The server depends on it for the wire types, the tool definitions and the `atelier agent` subcommand; it imports
+//! nothing of the server.
+
+pub mod cli;
+mod client;
+pub mod confine;
+mod descent;
+mod environment;
+mod orphans;
+pub mod ownership;
+mod processes;
+mod relay;
+mod run_loop;
+mod run_record;
+mod settings;
+pub mod settle;
+mod socket_watch;
+mod task;
+pub mod tools;
+pub mod wire;
+mod workspace;

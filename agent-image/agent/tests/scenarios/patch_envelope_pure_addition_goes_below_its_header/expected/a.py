@@ -1,0 +1,12 @@
+import os
+
+
+def f():
+    print('f')
+    a = 1
+    return a
+
+
+def g():
+    b = 2
+    return b

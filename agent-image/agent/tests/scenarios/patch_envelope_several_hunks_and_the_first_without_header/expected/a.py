@@ -1,0 +1,12 @@
+import os
+import sys
+
+
+def f():
+    a = 10
+    return a
+
+
+def g():
+    b = 2
+    return b * 2

@@ -1,0 +1,156 @@
+//! From the configuration to a running server.
+
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
+
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    admin_token, executable,
+    instance::{Instance, InstanceError},
+};
+use crate::{
+    config::{self, Config, ProviderKind},
+    data_dir::DataDir,
+    db::{Db, DbError},
+    llm::{HostedKind, HostedSettings, Models, Price, ProviderSettings, ScriptError, Scripts, SettingsError},
+    pipeline::{Pipeline, queue::Queue, recovery, worker},
+    sandbox::Engine,
+    web,
+};
+
+/// A server that listens already. Nothing runs before [`App::run`].
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
+    pub(crate) admin_token: SecretString,
+    pub(crate) admin_token_is_new: bool,
+    pub(crate) config: Arc<Config>,
+    pipeline: Pipeline,
+    listener: TcpListener,
+    instance: Instance,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    #[error("data_dir: {0}")]
+    DataDir(io::Error),
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Models(#[from] SettingsError),
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    #[error("cannot listen on {address}: {source}; choose another [server] bind")]
+    Listen { address: SocketAddr, source: io::Error },
+}
+
+/// The play of the demo; `examples/` has the repository for it.
+const BUILT_IN_SCRIPTS: &[(&str, &str)] = &[("leap-year", include_str!("../../examples/leap-year.script.json"))];
+
+impl App {
+    /// Takes the data directory, opens the database and the port.
+    pub(crate) async fn build(config: Config) -> Result<Self, BuildError> {
+        let config = Arc::new(config);
+        let data_dir = DataDir::prepare(&config.data_dir).map_err(BuildError::DataDir)?;
+        let instance = Instance::take(data_dir.path())?;
+        let executable = executable::install(&data_dir.bin()).map_err(BuildError::DataDir)?;
+        let token = admin_token::load(&data_dir.admin_token()).map_err(BuildError::DataDir)?;
+        let db = Db::open(&data_dir.database()).await?;
+        let engine = Engine::new(config.sandbox.clone(), instance.name().to_owned(), executable);
+        let pipeline = Pipeline {
+            queue: Queue::new(db.clone(), data_dir.clone(), config.clone()),
+            db,
+            data_dir,
+            models: Arc::new(Models::new(providers(&config)?)?),
+            config: config.clone(),
+            engine,
+            serve_steps: Arc::new(|listener, session, done| Box::pin(web::serve_steps(listener, session, done))),
+        };
+        let bind = config.server.bind;
+        let listen_error = |source| BuildError::Listen { address: bind, source };
+        let listener = TcpListener::bind(bind).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        instance.announce(address).map_err(BuildError::DataDir)?;
+        Ok(Self {
+            address,
+            admin_token: token.token,
+            admin_token_is_new: token.is_new,
+            config,
+            pipeline,
+            listener,
+            instance,
+        })
+    }
+
+    /// How people reach the server.
+    pub(crate) fn url(&self) -> String {
+        self.config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", self.address))
+    }
+
+    /// Runs in the background until `shutdown`.
+    pub(crate) fn start(self, shutdown: CancellationToken) -> JoinHandle<anyhow::Result<()>> {
+        tokio::spawn(self.run(shutdown))
+    }
+
+    /// Brings the last run to its end, then serves and works until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        recovery::recover(&self.pipeline).await?;
+        let worker = tokio::spawn(worker::run(self.pipeline.clone(), shutdown.clone()));
+        let engine = self.pipeline.engine.clone();
+        let state = web::AppState::new(
+            self.pipeline.db.clone(),
+            self.pipeline.queue.clone(),
+            self.config.clone(),
+            self.pipeline.data_dir.clone(),
+            &self.admin_token,
+            Arc::new(move || {
+                let engine = engine.clone();
+                Box::pin(async move { engine.facts().await.map(drop).map_err(|error| error.to_string()) })
+            }),
+            shutdown,
+        );
+        web::serve(self.listener, state).await?;
+        worker.await?;
+        drop(self.instance);
+        Ok(())
+    }
+}
+
+fn providers(config: &Config) -> Result<Vec<ProviderSettings>, BuildError> {
+    config.llm.providers.iter().map(|(name, provider)| provider_settings(config, name, provider)).collect()
+}
+
+fn provider_settings(config: &Config, name: &str, provider: &config::Provider) -> Result<ProviderSettings, BuildError> {
+    let kind = match provider.kind {
+        ProviderKind::Openai => HostedKind::OpenAi,
+        ProviderKind::Anthropic => HostedKind::Anthropic,
+        ProviderKind::Deepseek => HostedKind::DeepSeek,
+        ProviderKind::Gemini => HostedKind::Gemini,
+        ProviderKind::Ollama => HostedKind::Ollama,
+        ProviderKind::Scripted => {
+            let scripts = Scripts::new(provider.scripts.clone(), BUILT_IN_SCRIPTS)?;
+            return Ok(ProviderSettings::Scripted { name: name.to_owned(), scripts });
+        }
+    };
+    let prices = config.llm.prices.iter().filter(|(model, _)| model.provider() == name);
+    let prices = prices.map(|(model, price)| {
+        let price = Price {
+            input_usd_per_million: price.input,
+            cached_input_usd_per_million: price.cached_input,
+            output_usd_per_million: price.output,
+        };
+        (model.id().to_owned(), price)
+    });
+    Ok(ProviderSettings::Hosted(HostedSettings {
+        name: name.to_owned(),
+        kind,
+        base_url: provider.base_url.clone(),
+        api_key: provider.api_key.clone(),
+        api_key_env: provider.api_key_env.clone(),
+        timeout: config.llm.request_timeout,
+        prices: prices.collect::<HashMap<_, _>>(),
+    }))
+}

@@ -1,0 +1,19 @@
+//! Zip archives: judged as a whole, unpacked within limits, and packed from a folder.
+//!
+//! A zip of one top-level folder, as forges and desktops make it, is unpacked without that folder: `setup.sh` then lies
+//! at the root of the code. The `__MACOSX` folder that macOS adds beside it holds no code and is left out.
+
+mod directory;
+mod error;
+mod links;
+mod names;
+mod pack;
+#[cfg(test)]
+mod tests;
+mod unpack;
+#[cfg(test)]
+mod zip_fixture;
+
+pub(crate) use error::ArchiveError;
+pub(crate) use pack::pack;
+pub(crate) use unpack::{UnpackLimits, inspect, unpack};

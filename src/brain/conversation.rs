@@ -1,0 +1,190 @@
+//! The conversation as it is kept, and the part of it that is sent when the whole would not fit any more.
+
+use std::borrow::Cow;
+
+use crate::domain::conversation::Message;
+
+/// Append-only, as in the database; compacting changes only what is sent.
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    messages: Vec<Message>,
+    compacted: Option<Compacted>,
+}
+
+/// What stands for the older part: its summary, and where the messages begin that are still sent as they are.
+#[derive(Debug, Clone, Copy)]
+struct Compacted {
+    summary_at: usize,
+    kept_from: usize,
+}
+
+/// The older part, before there is a summary of it.
+#[derive(Debug)]
+pub(super) struct Older<'a> {
+    /// The last summary, if there was one, and what came after it.
+    pub(super) messages: Vec<&'a Message>,
+    /// Where the messages begin that are kept.
+    pub(super) kept_from: usize,
+    /// How many these are.
+    pub(super) kept_messages: usize,
+}
+
+/// System and instruction: what the task is stays word for word.
+const HEAD: usize = 2;
+/// A fifth of what is sent is kept as it is.
+const KEPT: usize = 5;
+
+impl Conversation {
+    pub(super) fn extend(&mut self, messages: Vec<Message>) {
+        self.messages.extend(messages);
+    }
+
+    pub(super) fn all(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// What the model reads.
+    pub(super) fn sent(&self) -> Cow<'_, [Message]> {
+        match self.compacted {
+            None => Cow::Borrowed(&self.messages),
+            Some(compacted) => {
+                let kept = (compacted.kept_from..self.messages.len()).filter(|at| *at != compacted.summary_at);
+                let sent = (0..HEAD).chain([compacted.summary_at]).chain(kept);
+                Cow::Owned(sent.filter_map(|at| self.messages.get(at)).cloned().collect())
+            }
+        }
+    }
+
+    /// What a summary is to take the place of; none when the recent messages are all there is.
+    pub(super) fn older(&self) -> Option<Older<'_>> {
+        let first = self.compacted.map_or(HEAD, |compacted| compacted.kept_from);
+        let room = self.sent().iter().map(size).sum::<usize>() / KEPT;
+        let (mut kept_from, mut kept) = (self.messages.len(), 0);
+        while kept_from > first && kept + size(&self.messages[kept_from - 1]) <= room {
+            kept_from -= 1;
+            kept += size(&self.messages[kept_from]);
+        }
+        // The last message is always kept, and results stay with the answer that called for them.
+        kept_from = kept_from.min(self.messages.len().saturating_sub(1));
+        while kept_from > first && matches!(self.messages[kept_from], Message::Tool { .. }) {
+            kept_from -= 1;
+        }
+        let is_summary = |at: usize| self.compacted.is_some_and(|compacted| compacted.summary_at == at);
+        let between = (first..kept_from).filter(|at| !is_summary(*at)).map(|at| &self.messages[at]);
+        let between: Vec<&Message> = between.collect();
+        if between.is_empty() {
+            return None;
+        }
+        Some(Older {
+            messages: self.summary().into_iter().chain(between).collect(),
+            kept_from,
+            kept_messages: self.messages.len() - kept_from,
+        })
+    }
+
+    /// Sends the summary, the last message, in the place of everything between head and `kept_from`.
+    pub(super) fn compact(&mut self, kept_from: usize) {
+        self.compacted = Some(Compacted { summary_at: self.messages.len().saturating_sub(1), kept_from });
+    }
+
+    fn summary(&self) -> Option<&Message> {
+        self.compacted.and_then(|compacted| self.messages.get(compacted.summary_at))
+    }
+}
+
+/// Bytes, as a measure for tokens.
+fn size(message: &Message) -> usize {
+    match message {
+        Message::System { text } | Message::User { text } => text.len(),
+        Message::Tool { content, .. } => content.len(),
+        Message::Assistant(said) => {
+            let replay = said.replay.as_ref().map_or(0, |replay| replay.to_string().len());
+            said.text.len()
+                + replay
+                + said.tool_calls.iter().map(|call| call.arguments.to_string().len()).sum::<usize>()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::conversation::{AssistantMessage, ToolCall};
+
+    fn user(text: &str) -> Message {
+        Message::User { text: text.to_owned() }
+    }
+
+    /// An answer with two calls, and their results of `bytes` each.
+    fn step(number: usize, bytes: usize) -> Vec<Message> {
+        let id = |index| format!("{number}-{index}");
+        let call = |index| ToolCall { id: id(index), name: "t".to_owned(), arguments: json!({}) };
+        let said = AssistantMessage { tool_calls: vec![call(0), call(1)], ..AssistantMessage::default() };
+        let result = |index| Message::Tool { call_id: id(index), name: "t".to_owned(), content: "x".repeat(bytes) };
+        vec![Message::Assistant(said), result(0), result(1)]
+    }
+
+    fn of_steps(count: usize) -> Conversation {
+        let mut conversation = Conversation::default();
+        conversation.extend(vec![Message::System { text: "system".to_owned() }, user("instruction")]);
+        for number in 0..count {
+            conversation.extend(step(number, 100));
+        }
+        conversation
+    }
+
+    fn compact(conversation: &mut Conversation, summary: &str) {
+        let kept_from = conversation.older().unwrap().kept_from;
+        conversation.extend(vec![user(summary)]);
+        conversation.compact(kept_from);
+    }
+
+    /// Every result has its call before it, and every call its result.
+    fn is_whole(messages: &[Message]) -> bool {
+        let mut open = Vec::new();
+        for message in messages {
+            match message {
+                Message::Assistant(said) => open.extend(said.tool_calls.iter().map(|call| call.id.clone())),
+                Message::Tool { call_id, .. } if open.first() == Some(call_id) => drop(open.remove(0)),
+                Message::Tool { .. } => return false,
+                _ => {}
+            }
+        }
+        open.is_empty()
+    }
+
+    #[test]
+    fn head_and_recent_messages_stay_and_calls_keep_their_results() {
+        let mut conversation = of_steps(10);
+        assert_eq!(conversation.sent().len(), 32);
+        compact(&mut conversation, "first summary");
+        let sent = conversation.sent();
+        assert_eq!(sent[1..3], [user("instruction"), user("first summary")]);
+        assert!(is_whole(&sent) && (3..=9).contains(&(sent.len() - 3)), "{}", sent.len());
+        assert_eq!(conversation.all().len(), 33);
+    }
+
+    #[test]
+    fn a_second_time_takes_in_the_first_summary() {
+        let mut conversation = of_steps(10);
+        compact(&mut conversation, "first summary");
+        for number in 10..20 {
+            conversation.extend(step(number, 100));
+        }
+        assert_eq!(conversation.older().unwrap().messages[0], &user("first summary"));
+        compact(&mut conversation, "second summary");
+        let sent = conversation.sent();
+        assert_eq!(sent[2], user("second summary"));
+        assert!(is_whole(&sent) && !sent.contains(&user("first summary")), "{sent:?}");
+        assert!(sent.ends_with(&step(19, 100)));
+    }
+
+    #[test]
+    fn nothing_is_older_than_the_only_step() {
+        assert!(of_steps(0).older().is_none());
+        assert!(of_steps(1).older().is_none());
+        assert!(of_steps(2).older().is_some());
+    }
+}

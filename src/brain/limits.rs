@@ -1,0 +1,52 @@
+//! Whether a task may ask the model once more.
+
+use crate::domain::{
+    failure::{Failure, FailureKind},
+    limits::Limits,
+    usage::Usage,
+};
+
+/// The limit that is reached, if one is. Asked before each paid call, so a limit is overstepped by one answer at most.
+pub(super) fn reached(limits: &Limits, steps: u32, usage: Usage) -> Option<Failure> {
+    let kept = "The work so far is kept; start again with a higher limit, or with a smaller instruction.";
+    if steps >= limits.max_steps {
+        return Some(Failure::new(
+            FailureKind::BudgetExceeded,
+            format!("The model used all {} steps without finishing. {kept}", limits.max_steps),
+        ));
+    }
+    if usage.tokens() >= limits.max_tokens {
+        return Some(Failure::new(
+            FailureKind::BudgetExceeded,
+            format!("The model used {} tokens of {} without finishing. {kept}", usage.tokens(), limits.max_tokens),
+        ));
+    }
+    match usage.cost_usd {
+        Some(cost) if cost >= limits.max_cost_usd && cost > 0.0 => Some(Failure::new(
+            FailureKind::BudgetExceeded,
+            format!("The task cost ${cost:.2}, its limit is ${:.2}. {kept}", limits.max_cost_usd),
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { max_steps: 3, max_tokens: 100, max_cost_usd: 1.0, setup_timeout_s: 1, task_timeout_s: 1 };
+
+    fn message(steps: u32, tokens: u64, cost_usd: Option<f64>) -> Option<String> {
+        let usage = Usage { input_tokens: tokens, cost_usd, ..Usage::default() };
+        reached(&LIMITS, steps, usage).map(|failure| failure.message)
+    }
+
+    #[test]
+    fn each_limit_stops_and_is_named() {
+        assert_eq!(message(2, 99, Some(0.99)), None);
+        assert!(message(3, 0, None).unwrap().contains("3 steps"));
+        assert!(message(0, 100, None).unwrap().contains("100 tokens"));
+        assert!(message(0, 0, Some(1.0)).unwrap().contains("$1.00"));
+    }
+}

@@ -1,0 +1,19 @@
+//! The server's side of the step protocol: keeps the conversation, asks the model, hands out tool calls.
+
+mod agents_files;
+mod compaction;
+mod conversation;
+mod critique;
+mod limits;
+mod offer;
+mod prompt;
+mod session;
+mod stuck;
+mod tool_text;
+mod transcript;
+mod turn;
+
+pub(crate) use critique::{Critic, CurrentPatch};
+pub(crate) use offer::EditWay;
+pub(crate) use session::{Outcome, Session, SessionSettings, StepError};
+pub(crate) use transcript::Transcript;

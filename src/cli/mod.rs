@@ -1,0 +1,85 @@
+//! The command line: what each command takes, a file a command.
+
+pub(crate) mod client;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+mod follow;
+pub(crate) mod run;
+pub(crate) mod serve;
+mod server;
+
+use std::{fmt::Display, io::Write, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigError};
+
+/// Hand it a repository and an instruction; an agent works on it in a container of its own; take a patch away.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve pages and API, and work on tasks
+    Serve(serve::ServeArgs),
+    /// Run one task from the terminal: progress on stderr, the patch on stdout
+    Run(run::RunArgs),
+    /// Run the sample task: a small repository with a failing test
+    Demo(demo::DemoArgs),
+    /// Say what is missing on this machine and how to mend it
+    Doctor(doctor::DoctorArgs),
+    /// The program inside a task's container
+    Agent(Box<atelier_agent::cli::AgentArgs>),
+}
+
+/// Where the settings come from.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ConfigArgs {
+    /// Settings that differ from the defaults (see config.toml)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where tasks, logs and the database live
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+impl ConfigArgs {
+    pub(crate) fn load(&self) -> Result<Config, ConfigError> {
+        let mut over = toml::Table::new();
+        if let Some(path) = &self.data_dir {
+            over.insert("data_dir".to_owned(), path.display().to_string().into());
+        }
+        config::load(self.config.as_deref(), over)
+    }
+}
+
+/// Exit codes beside 0 (completed) and clap's 2 (wrong usage).
+pub(crate) const TASK_FAILED: u8 = 1;
+pub(crate) const TASK_CANCELLED: u8 = 3;
+pub(crate) const CANNOT_RUN: u8 = 4;
+
+/// Runs a command on a runtime of its own; an error is one line on stderr.
+fn block_on<E: Display>(work: impl Future<Output = Result<ExitCode, E>>) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(error),
+    };
+    let code = runtime.block_on(work).unwrap_or_else(complain);
+    // A blocking thread that still deletes or hashes must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+fn complain(error: impl Display) -> ExitCode {
+    say(&format!("atelier: {error:#}"));
+    ExitCode::from(CANNOT_RUN)
+}
+
+/// A line for the person at the terminal. Nobody reading is no failure.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,160 @@
+//! The configuration: `config.toml` merged over the built-in defaults, with every value checked.
+//!
+//! What the file says (`raw`) and what the server uses (`Config`) are two types. This room alone reads the environment.
+
+mod file;
+mod raw;
+mod resolve;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+
+use crate::domain::{address::AddressPolicy, limits::Limits, model_name::ModelName};
+
+pub(crate) use file::{ConfigError, load};
+
+/// The settings of a running server.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) server: Server,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) agent: Agent,
+    pub(crate) queue: Queue,
+    pub(crate) source: Source,
+    pub(crate) llm: Llm,
+}
+
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) bind: SocketAddr,
+    pub(crate) public_url: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Sandbox {
+    pub(crate) docker_host: String,
+    pub(crate) image: String,
+    pub(crate) memory_bytes: i64,
+    pub(crate) nano_cpus: i64,
+    pub(crate) pids: i64,
+    pub(crate) agent_uid: u32,
+    pub(crate) command_policy: CommandPolicy,
+    pub(crate) allowed_commands: Vec<String>,
+}
+
+/// How freely the agent runs commands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CommandPolicy {
+    Shell,
+    Strict,
+    Allowlist,
+}
+
+impl CommandPolicy {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Shell => "shell",
+            Self::Strict => "strict",
+            Self::Allowlist => "allowlist",
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) model: ModelName,
+    pub(crate) limits: Limits,
+    pub(crate) command_timeout: Duration,
+    pub(crate) command_max_timeout: Duration,
+    pub(crate) command_max_output: u64,
+    /// Another program in place of our agent; empty for ours.
+    pub(crate) command: Vec<String>,
+    pub(crate) agents_md_max_bytes: usize,
+    pub(crate) edit_format: EditFormat,
+    pub(crate) critique_model: Option<ModelName>,
+    pub(crate) max_critique_rounds: u32,
+}
+
+/// How a model is told to edit files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EditFormat {
+    /// By the family of the model.
+    Auto,
+    Replace,
+    Patch,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Queue {
+    pub(crate) max_running: usize,
+    pub(crate) max_queued: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) max_zip_bytes: u64,
+    pub(crate) max_unpacked_bytes: u64,
+    pub(crate) max_files: u64,
+    pub(crate) clone_timeout: Duration,
+    pub(crate) clone_idle_timeout: Duration,
+    pub(crate) address_policy: AddressPolicy,
+}
+
+#[derive(Debug)]
+pub(crate) struct Llm {
+    pub(crate) request_timeout: Duration,
+    pub(crate) max_tries: u32,
+    pub(crate) max_output_tokens: u32,
+    /// Where the provider sets no other.
+    pub(crate) context_tokens: u64,
+    pub(crate) providers: BTreeMap<String, Provider>,
+    pub(crate) prices: BTreeMap<ModelName, Price>,
+}
+
+impl Llm {
+    /// What the model can read at once.
+    pub(crate) fn context_tokens(&self, model: &ModelName) -> u64 {
+        let of_provider = self.providers.get(model.provider()).and_then(|provider| provider.context_tokens);
+        of_provider.unwrap_or(self.context_tokens)
+    }
+}
+
+/// A provider with its key read from the environment; `SecretString` keeps it out of `Debug`.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    pub(crate) kind: ProviderKind,
+    pub(crate) base_url: Option<String>,
+    pub(crate) api_key_env: Option<String>,
+    pub(crate) api_key: Option<SecretString>,
+    pub(crate) scripts: Option<PathBuf>,
+    pub(crate) context_tokens: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProviderKind {
+    Openai,
+    Anthropic,
+    Deepseek,
+    Gemini,
+    Ollama,
+    Scripted,
+}
+
+/// US dollars per million tokens.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Price {
+    pub(crate) input: f64,
+    pub(crate) cached_input: Option<f64>,
+    pub(crate) output: f64,
+}
+
+/// What the server logs: `$ATELIER_LOG` in the form of `tracing`'s `EnvFilter`, else `default`.
+pub(crate) fn log_filter(default: &str) -> String {
+    std::env::var("ATELIER_LOG").ok().filter(|filter| !filter.is_empty()).unwrap_or_else(|| default.to_owned())
+}

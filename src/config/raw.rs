@@ -1,0 +1,98 @@
+//! The configuration as the file says it: names and units of `config.toml`, nothing checked yet.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde::Deserialize;
+
+use super::{CommandPolicy, EditFormat, Price, ProviderKind};
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) server: RawServer,
+    pub(super) sandbox: RawSandbox,
+    pub(super) agent: RawAgent,
+    pub(super) queue: RawQueue,
+    pub(super) source: RawSource,
+    pub(super) llm: RawLlm,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawServer {
+    pub(super) bind: String,
+    pub(super) public_url: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSandbox {
+    pub(super) docker_host: String,
+    pub(super) image: String,
+    pub(super) memory_mb: u32,
+    pub(super) cpus: f64,
+    pub(super) pids: u32,
+    pub(super) agent_uid: u32,
+    pub(super) command_policy: CommandPolicy,
+    pub(super) allowed_commands: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAgent {
+    pub(super) model: String,
+    pub(super) max_steps: u32,
+    pub(super) max_tokens: u64,
+    pub(super) max_cost_usd: f64,
+    pub(super) setup_timeout_s: u64,
+    pub(super) task_timeout_s: u64,
+    pub(super) command_timeout_s: u64,
+    pub(super) command_max_timeout_s: u64,
+    pub(super) command_max_output: u64,
+    pub(super) command: Vec<String>,
+    pub(super) agents_md_max_bytes: usize,
+    pub(super) edit_format: EditFormat,
+    pub(super) critique_model: String,
+    pub(super) max_critique_rounds: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawQueue {
+    pub(super) max_running: usize,
+    pub(super) max_queued: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSource {
+    pub(super) max_zip_bytes: u64,
+    pub(super) max_unpacked_bytes: u64,
+    pub(super) max_files: u64,
+    pub(super) clone_timeout_s: u64,
+    pub(super) clone_idle_timeout_s: u64,
+    pub(super) allow_private_hosts: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLlm {
+    pub(super) request_timeout_s: u64,
+    pub(super) max_tries: u32,
+    pub(super) max_output_tokens: u32,
+    pub(super) context_tokens: u64,
+    pub(super) providers: BTreeMap<String, RawProvider>,
+    #[serde(default)]
+    pub(super) prices: BTreeMap<String, Price>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProvider {
+    pub(super) kind: ProviderKind,
+    pub(super) base_url: Option<String>,
+    pub(super) api_key_env: Option<String>,
+    pub(super) scripts: Option<PathBuf>,
+    pub(super) context_tokens: Option<u64>,
+}

@@ -1,0 +1,241 @@
+//! From what the file says to what the server uses: units, ranges, paths, keys from the environment.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+
+use super::{
+    Agent, Config, ConfigError, Llm, Price, Provider, Queue, Sandbox, Server, Source,
+    raw::{RawAgent, RawConfig, RawLlm, RawProvider, RawSandbox, RawServer, RawSource},
+};
+use crate::domain::{address::AddressPolicy, limits::Limits, model_name::ModelName};
+
+/// What `sun_path` holds, without the closing zero byte.
+const MAX_SOCKET_PATH: usize = 107;
+/// The longest path of a task's socket beneath the data directory.
+const SOCKET_BELOW_DATA_DIR: &str = "/tasks/20261120_abcdefghijkl/run/step.sock";
+
+/// What `model = "auto"` chooses from, as config.toml says it.
+const MODELS: &[&str] = &["anthropic/claude-sonnet-4-5", "openai/gpt-5", "deepseek/deepseek-chat"];
+
+const FINETUNED_MODEL: &str = "OPENAI_FINETUNED_MODEL_ID";
+const CRITIQUE_MODEL: &str = "OPENAI_CRITIQUE_MODEL_ID";
+
+pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
+    let llm = llm(raw.llm)?;
+    Ok(Config {
+        data_dir: data_dir(raw.data_dir)?,
+        server: server(raw.server)?,
+        sandbox: sandbox(raw.sandbox)?,
+        agent: agent(raw.agent, &llm)?,
+        queue: Queue {
+            max_running: at_least_one("[queue] max_running", raw.queue.max_running)?,
+            max_queued: raw.queue.max_queued,
+        },
+        source: source(&raw.source)?,
+        llm,
+    })
+}
+
+fn data_dir(given: Option<PathBuf>) -> Result<PathBuf, ConfigError> {
+    let path = given
+        .or_else(default_data_dir)
+        .ok_or_else(|| wrong("data_dir", "there is no home directory to put it in; set data_dir"))?;
+    let path = std::path::absolute(&path).map_err(|error| wrong("data_dir", error))?;
+    let room = MAX_SOCKET_PATH - SOCKET_BELOW_DATA_DIR.len();
+    let length = path.as_os_str().len();
+    if length > room {
+        return Err(wrong(
+            "data_dir",
+            format!(
+                "{} is {length} bytes long, but a socket path holds {MAX_SOCKET_PATH} and tasks need {} of them; \
+                 choose a directory of at most {room} bytes",
+                path.display(),
+                SOCKET_BELOW_DATA_DIR.len()
+            ),
+        ));
+    }
+    Ok(path)
+}
+
+fn default_data_dir() -> Option<PathBuf> {
+    let from_xdg = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let from_home = || std::env::home_dir().map(|home| home.join(".local/share"));
+    from_xdg.or_else(from_home).map(|base| base.join("atelier"))
+}
+
+fn server(raw: RawServer) -> Result<Server, ConfigError> {
+    let bind = raw.bind.parse().map_err(|_| {
+        wrong("[server] bind", format!("{:?} is not an address and port like 127.0.0.1:8080", raw.bind))
+    })?;
+    let public_url = raw.public_url.map(|url| url.trim_end_matches('/').to_owned());
+    if let Some(url) = &public_url
+        && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    {
+        return Err(wrong("[server] public_url", format!("{url:?} is not an http or https URL")));
+    }
+    Ok(Server { bind, public_url })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked")]
+fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
+    const MIN_MEMORY_MB: u32 = 64;
+    if raw.memory_mb < MIN_MEMORY_MB {
+        return Err(wrong("[sandbox] memory_mb", format!("must be at least {MIN_MEMORY_MB}")));
+    }
+    if !(0.01..=1024.0).contains(&raw.cpus) {
+        return Err(wrong("[sandbox] cpus", "must lie between 0.01 and 1024"));
+    }
+    if raw.agent_uid == 0 {
+        return Err(wrong("[sandbox] agent_uid", "the agent never runs as root; choose another user id"));
+    }
+    Ok(Sandbox {
+        docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(raw.docker_host),
+        image: raw.image,
+        memory_bytes: i64::from(raw.memory_mb) * 1024 * 1024,
+        nano_cpus: (raw.cpus * 1e9) as i64,
+        pids: i64::from(at_least_one("[sandbox] pids", raw.pids)?),
+        agent_uid: raw.agent_uid,
+        command_policy: raw.command_policy,
+        allowed_commands: raw.allowed_commands,
+    })
+}
+
+fn agent(raw: RawAgent, llm: &Llm) -> Result<Agent, ConfigError> {
+    if !(raw.max_cost_usd.is_finite() && raw.max_cost_usd >= 0.0) {
+        return Err(wrong("[agent] max_cost_usd", "must be a number of dollars, 0 or more"));
+    }
+    Ok(Agent {
+        model: match openai_model_of_environment(FINETUNED_MODEL)? {
+            Some(model) => model,
+            None if raw.model == "auto" => model_with_a_key(&llm.providers)?,
+            None => model_name("[agent] model", &raw.model)?,
+        },
+        limits: Limits {
+            max_steps: at_least_one("[agent] max_steps", raw.max_steps)?,
+            max_tokens: raw.max_tokens,
+            max_cost_usd: raw.max_cost_usd,
+            setup_timeout_s: at_least_one("[agent] setup_timeout_s", raw.setup_timeout_s)?,
+            task_timeout_s: at_least_one("[agent] task_timeout_s", raw.task_timeout_s)?,
+        },
+        command_timeout: seconds("[agent] command_timeout_s", raw.command_timeout_s)?,
+        command_max_timeout: command_max_timeout(&raw)?,
+        command_max_output: raw.command_max_output,
+        command: raw.command,
+        agents_md_max_bytes: raw.agents_md_max_bytes,
+        edit_format: raw.edit_format,
+        critique_model: critique_model(&raw.critique_model, llm)?,
+        max_critique_rounds: at_least_one("[agent] max_critique_rounds", raw.max_critique_rounds)?,
+    })
+}
+
+/// A model of the first provider that can be asked, else the play of the demo.
+fn model_with_a_key(providers: &BTreeMap<String, Provider>) -> Result<ModelName, ConfigError> {
+    let has_key = |model: &&&str| {
+        let provider = model.split('/').next().unwrap_or_default();
+        providers.get(provider).is_some_and(|provider| provider.api_key.is_some())
+    };
+    model_name("[agent] model", MODELS.iter().find(has_key).unwrap_or(&"scripted/leap-year"))
+}
+
+fn command_max_timeout(raw: &RawAgent) -> Result<Duration, ConfigError> {
+    if raw.command_max_timeout_s < raw.command_timeout_s {
+        return Err(wrong("[agent] command_max_timeout_s", "must not be below command_timeout_s"));
+    }
+    seconds("[agent] command_max_timeout_s", raw.command_max_timeout_s)
+}
+
+fn critique_model(text: &str, llm: &Llm) -> Result<Option<ModelName>, ConfigError> {
+    const SETTING: &str = "[agent] critique_model";
+    let model = match openai_model_of_environment(CRITIQUE_MODEL)? {
+        Some(model) => model,
+        None if text.is_empty() => return Ok(None),
+        None => model_name(SETTING, text)?,
+    };
+    if llm.providers.contains_key(model.provider()) {
+        Ok(Some(model))
+    } else {
+        Err(wrong(SETTING, format!("there is no provider {0:?}; add [llm.providers.{0}]", model.provider())))
+    }
+}
+
+/// A variable that names a model of OpenAI without the provider, as its own tools do.
+fn openai_model_of_environment(variable: &str) -> Result<Option<ModelName>, ConfigError> {
+    let id = std::env::var(variable).unwrap_or_default();
+    let id = id.trim();
+    if id.is_empty() { Ok(None) } else { model_name(&format!("${variable}"), &format!("openai/{id}")).map(Some) }
+}
+
+fn source(raw: &RawSource) -> Result<Source, ConfigError> {
+    Ok(Source {
+        max_zip_bytes: raw.max_zip_bytes,
+        max_unpacked_bytes: raw.max_unpacked_bytes,
+        max_files: raw.max_files,
+        clone_timeout: seconds("[source] clone_timeout_s", raw.clone_timeout_s)?,
+        clone_idle_timeout: seconds("[source] clone_idle_timeout_s", raw.clone_idle_timeout_s)?,
+        address_policy: AddressPolicy::parse(&raw.allow_private_hosts)
+            .map_err(|error| wrong("[source] allow_private_hosts", error))?,
+    })
+}
+
+fn llm(raw: RawLlm) -> Result<Llm, ConfigError> {
+    let providers = raw.providers.into_iter().map(|(name, raw)| Ok((name.clone(), provider(&name, raw)?)));
+    let prices = raw.prices.into_iter().map(|(name, price)| {
+        let setting = format!("[llm.prices.{name:?}]");
+        Ok((model_name(&setting, &name)?, price))
+    });
+    Ok(Llm {
+        request_timeout: seconds("[llm] request_timeout_s", raw.request_timeout_s)?,
+        max_tries: at_least_one("[llm] max_tries", raw.max_tries)?,
+        max_output_tokens: at_least_one("[llm] max_output_tokens", raw.max_output_tokens)?,
+        context_tokens: at_least_one("[llm] context_tokens", raw.context_tokens)?,
+        providers: providers.collect::<Result<BTreeMap<_, _>, ConfigError>>()?,
+        prices: prices.collect::<Result<BTreeMap<ModelName, Price>, ConfigError>>()?,
+    })
+}
+
+fn provider(name: &str, raw: RawProvider) -> Result<Provider, ConfigError> {
+    let setting = |key: &str| format!("[llm.providers.{name}] {key}");
+    if name.is_empty() || name.contains('/') {
+        return Err(wrong(format!("[llm.providers.{name:?}]"), "a provider's name is not empty and holds no slash"));
+    }
+    if let Some(url) = &raw.base_url
+        && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
+    {
+        return Err(wrong(setting("base_url"), format!("{url:?} is not an http or https URL")));
+    }
+    let api_key = raw.api_key_env.as_ref().and_then(|variable| std::env::var(variable).ok());
+    Ok(Provider {
+        kind: raw.kind,
+        base_url: raw.base_url,
+        api_key: api_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from),
+        api_key_env: raw.api_key_env,
+        scripts: raw.scripts.map(|path| absolute(&path)),
+        context_tokens: raw.context_tokens.map(|count| at_least_one(&setting("context_tokens"), count)).transpose()?,
+    })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn model_name(setting: &str, text: &str) -> Result<ModelName, ConfigError> {
+    text.parse().map_err(|error| wrong(setting, format!("{text:?} is {error}")))
+}
+
+fn seconds(setting: &str, count: u64) -> Result<Duration, ConfigError> {
+    at_least_one(setting, count).map(Duration::from_secs)
+}
+
+fn at_least_one<N: PartialOrd + From<u8>>(setting: &str, number: N) -> Result<N, ConfigError> {
+    if number < N::from(1) { Err(wrong(setting, "must be at least 1")) } else { Ok(number) }
+}
+
+fn wrong(setting: impl Into<String>, message: impl Display) -> ConfigError {
+    ConfigError::Value { setting: setting.into(), message: message.to_string() }
+}

@@ -1,0 +1,129 @@
+//! `SQLite`: tasks, events, conversations, sessions. Only this room knows `rusqlite`.
+//!
+//! Two threads own a connection each: one writes, one reads. Callers send closures and await the answer; a caller that
+//! has gone away is ignored, the work is done all the same. Every write is one immediate transaction, on disk
+//! (`synchronous = FULL`) before the caller hears of it.
+
+mod conversation;
+mod events;
+mod migrations;
+mod record;
+mod replies;
+mod sessions;
+mod tasks;
+mod thread;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use tokio::sync::broadcast;
+
+use crate::domain::task_id::TaskId;
+
+pub(crate) use record::Record;
+pub(crate) use replies::StoredReply;
+pub(crate) use tasks::{Ending, TaskFilter};
+use thread::ConnectionThread;
+
+/// The database. Clones share the threads; they end with the last clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Db {
+    writer: ConnectionThread,
+    reader: ConnectionThread,
+    changes: broadcast::Sender<TaskId>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DbError {
+    #[error("database: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("database: a stored value cannot be read: {0}")]
+    Value(#[from] serde_json::Error),
+    #[error("{} was written by a newer Atelier (schema {found}, this one knows {known}); install that version again", path.display())]
+    Newer { path: PathBuf, found: u32, known: u32 },
+    #[error("{} is damaged ({report}); restore a backup, the file was left as it is", path.display())]
+    Damaged { path: PathBuf, report: String },
+    #[error("the database thread has ended")]
+    Closed,
+    #[error("no such task")]
+    NoSuchTask,
+    #[error("the task has ended already")]
+    Ended,
+    #[error("{waiting} tasks are waiting already, no more are taken; try again when some are done")]
+    QueueFull { waiting: u64 },
+}
+
+impl DbError {
+    /// Another program held the database for too long; later it may work.
+    pub(crate) fn is_busy(&self) -> bool {
+        matches!(self.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    }
+
+    pub(crate) fn is_disk_full(&self) -> bool {
+        self.code() == Some(ErrorCode::DiskFull)
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+}
+
+/// How many changed tasks a slow listener may fall behind before it is told to look at everything again.
+const CHANGE_BACKLOG: usize = 1024;
+
+impl Db {
+    /// Opens (or makes) the database and brings its schema up to date.
+    pub(crate) async fn open(path: &Path) -> Result<Self, DbError> {
+        let writer = ConnectionThread::start(path, thread::Access::Write).await?;
+        let reader = ConnectionThread::start(path, thread::Access::Read).await?;
+        Ok(Self { writer, reader, changes: broadcast::channel(CHANGE_BACKLOG).0 })
+    }
+
+    /// The ids of tasks as something about them changes. Take it before reading, and nothing is missed.
+    pub(crate) fn changes(&self) -> broadcast::Receiver<TaskId> {
+        self.changes.subscribe()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Connection) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        self.reader.run(move |connection| work(connection)).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        self.writer
+            .run(move |connection| {
+                let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                let value = work(&transaction)?;
+                transaction.commit()?;
+                Ok(value)
+            })
+            .await
+    }
+
+    /// A write that concerns one task; listeners hear of it once it is on disk.
+    async fn write_task<T: Send + 'static>(
+        &self,
+        id: &TaskId,
+        work: impl FnOnce(&rusqlite::Transaction<'_>, &TaskId) -> Result<T, DbError> + Send + 'static,
+    ) -> Result<T, DbError> {
+        let (changes, id) = (self.changes.clone(), id.clone());
+        self.writer
+            .run(move |connection| {
+                let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+                let value = work(&transaction, &id)?;
+                transaction.commit()?;
+                // Nobody listening is fine.
+                let _ = changes.send(id);
+                Ok(value)
+            })
+            .await
+    }
+}

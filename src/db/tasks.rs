@@ -1,0 +1,279 @@
+//! Tasks: submit, claim, move on, end. A task that has ended never changes again.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Db, DbError, events};
+use crate::domain::{
+    event::EventBody,
+    failure::Failure,
+    patch::DiffSummary,
+    task::{Stage, Status, Task},
+    task_id::TaskId,
+};
+
+/// Which tasks to list, newest first.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TaskFilter {
+    pub(crate) status: Option<Status>,
+    /// Only tasks submitted before this one: the cursor of a page.
+    pub(crate) before: Option<TaskId>,
+    pub(crate) limit: u32,
+}
+
+/// How a task ends.
+#[derive(Debug, Clone)]
+pub(crate) enum Ending {
+    Completed,
+    Failed(Failure),
+    Cancelled,
+}
+
+impl Ending {
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Completed => Status::Completed,
+            Self::Failed(_) => Status::Failed,
+            Self::Cancelled => Status::Cancelled,
+        }
+    }
+}
+
+impl Db {
+    /// Queues a task, unless `max_queued` wait already.
+    pub(crate) async fn insert_task(&self, task: Task, max_queued: u64) -> Result<(), DbError> {
+        let id = task.id.clone();
+        self.write_task(&id, move |transaction, id| {
+            let waiting: u64 =
+                transaction.query_row("SELECT count(*) FROM tasks WHERE status = 'queued'", [], |row| row.get(0))?;
+            if waiting >= max_queued {
+                return Err(DbError::QueueFull { waiting });
+            }
+            insert(transaction, &task)?;
+            events::append(transaction, id, &EventBody::Status { status: task.status, failure: None })
+        })
+        .await
+    }
+
+    pub(crate) async fn task(&self, id: &TaskId) -> Result<Task, DbError> {
+        let id = id.clone();
+        self.read(move |connection| find(connection, &id)).await
+    }
+
+    pub(crate) async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, DbError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT * FROM tasks
+                 WHERE (:status IS NULL OR status = :status)
+                   AND (:before IS NULL OR position < (SELECT position FROM tasks WHERE id = :before))
+                 ORDER BY position DESC LIMIT :limit",
+            )?;
+            let mut rows = statement.query(named_params! {
+                ":status": filter.status.map(Status::as_str),
+                ":before": filter.before.as_ref().map(TaskId::as_str),
+                ":limit": filter.limit,
+            })?;
+            let mut tasks = Vec::new();
+            while let Some(row) = rows.next()? {
+                tasks.push(from_row(row)?);
+            }
+            Ok(tasks)
+        })
+        .await
+    }
+
+    /// The ids of all tasks, in no order.
+    pub(crate) async fn task_ids(&self) -> Result<Vec<TaskId>, DbError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare("SELECT id FROM tasks")?;
+            let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
+            ids.map(|id| word(id?)).collect()
+        })
+        .await
+    }
+
+    /// How many tasks are in a status.
+    pub(crate) async fn count_tasks(&self, status: Status) -> Result<u64, DbError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT count(*) FROM tasks WHERE status = ?1")?;
+            Ok(statement.query_row([status.as_str()], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// How many queued tasks come before this one.
+    pub(crate) async fn queue_position(&self, id: &TaskId) -> Result<u64, DbError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT count(*) FROM tasks
+                 WHERE status = 'queued' AND position < (SELECT position FROM tasks WHERE id = ?1)",
+            )?;
+            Ok(statement.query_row([id.as_str()], |row| row.get(0))?)
+        })
+        .await
+    }
+
+    /// Makes the task that waited longest a running one.
+    pub(crate) async fn claim_next(&self) -> Result<Option<Task>, DbError> {
+        let claimed = self
+            .write(|transaction| {
+                let now = Timestamp::now().to_string();
+                let claimed: Option<String> = transaction
+                    .prepare_cached(
+                        "UPDATE tasks SET status = 'running', started_at = ?1
+                         WHERE position = (SELECT min(position) FROM tasks WHERE status = 'queued')
+                         RETURNING id",
+                    )?
+                    .query_row([now], |row| row.get(0))
+                    .optional()?;
+                let Some(id) = claimed else { return Ok(None) };
+                let id: TaskId = id.parse().map_err(|_| DbError::NoSuchTask)?;
+                events::append(transaction, &id, &EventBody::Status { status: Status::Running, failure: None })?;
+                find(transaction, &id).map(Some)
+            })
+            .await?;
+        if let Some(task) = &claimed {
+            let _ = self.changes.send(task.id.clone());
+        }
+        Ok(claimed)
+    }
+
+    /// The work on a task broke off. It keeps the stage it is in, whatever is tidied up after it.
+    pub(crate) async fn halt(&self, id: &TaskId) -> Result<(), DbError> {
+        self.write_task(id, |transaction, id| {
+            transaction.execute("UPDATE tasks SET halted = 1 WHERE id = ?1", [id.as_str()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub(crate) async fn enter_stage(&self, id: &TaskId, stage: Stage) -> Result<(), DbError> {
+        self.write_task(id, move |transaction, id| {
+            let changed = transaction
+                .prepare_cached(
+                    "UPDATE tasks SET stage = CASE halted WHEN 0 THEN ?2 ELSE stage END
+                     WHERE id = ?1 AND status = 'running'",
+                )?
+                .execute(params![id.as_str(), stage.as_str()])?;
+            if changed == 0 {
+                return Err(DbError::Ended);
+            }
+            events::append(transaction, id, &EventBody::Stage { stage })
+        })
+        .await
+    }
+
+    /// Keeps the explanation and the counts of the patch.
+    pub(crate) async fn set_result(
+        &self,
+        id: &TaskId,
+        summary: Option<String>,
+        diff: Option<DiffSummary>,
+    ) -> Result<(), DbError> {
+        self.write_task(id, move |transaction, id| {
+            transaction
+                .prepare_cached("UPDATE tasks SET summary = ?2, diff = ?3 WHERE id = ?1 AND status = 'running'")?
+                .execute(params![id.as_str(), summary, json_option(diff.as_ref())?])?;
+            match diff {
+                Some(diff) => events::append(transaction, id, &EventBody::Diff { diff }),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Ends a task that is queued or running; `Ended` if it had ended already.
+    pub(crate) async fn end_task(&self, id: &TaskId, ending: Ending) -> Result<(), DbError> {
+        self.end_task_in(id, ending, &[Status::Queued, Status::Running]).await
+    }
+
+    /// Cancels a task that has not started; `Ended` if it is not waiting (any more).
+    pub(crate) async fn cancel_queued(&self, id: &TaskId) -> Result<(), DbError> {
+        self.end_task_in(id, Ending::Cancelled, &[Status::Queued]).await
+    }
+
+    async fn end_task_in(&self, id: &TaskId, ending: Ending, from: &'static [Status]) -> Result<(), DbError> {
+        self.write_task(id, move |transaction, id| {
+            if !from.contains(&find(transaction, id)?.status) {
+                return Err(DbError::Ended);
+            }
+            let status = ending.status();
+            let failure = match ending {
+                Ending::Failed(failure) => Some(failure),
+                Ending::Completed | Ending::Cancelled => None,
+            };
+            transaction
+                .prepare_cached("UPDATE tasks SET status = ?2, failure = ?3, finished_at = ?4 WHERE id = ?1")?
+                .execute(params![
+                id.as_str(),
+                status.as_str(),
+                json_option(failure.as_ref())?,
+                Timestamp::now().to_string()
+            ])?;
+            events::append(transaction, id, &EventBody::Status { status, failure })
+        })
+        .await
+    }
+}
+
+fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
+    connection
+        .prepare_cached(
+            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+        )?
+        .execute(params![
+            task.id.as_str(),
+            task.status.as_str(),
+            task.mode.as_str(),
+            task.model.to_string(),
+            task.image,
+            serde_json::to_string(&task.source)?,
+            task.instruction.as_str(),
+            serde_json::to_string(&task.limits)?,
+            serde_json::to_string(&task.usage)?,
+            task.created_at.to_string(),
+        ])?;
+    Ok(())
+}
+
+fn find(connection: &Connection, id: &TaskId) -> Result<Task, DbError> {
+    let mut statement = connection.prepare_cached("SELECT * FROM tasks WHERE id = ?1")?;
+    let mut rows = statement.query([id.as_str()])?;
+    from_row(rows.next()?.ok_or(DbError::NoSuchTask)?)
+}
+
+fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
+    let text = |column: &str| row.get::<_, String>(column);
+    let optional = |column: &str| row.get::<_, Option<String>>(column);
+    Ok(Task {
+        id: word(text("id")?)?,
+        status: word(text("status")?)?,
+        stage: optional("stage")?.map(word).transpose()?,
+        mode: word(text("mode")?)?,
+        model: word(text("model")?)?,
+        image: text("image")?,
+        source: serde_json::from_str(&text("source")?)?,
+        instruction: word(text("instruction")?)?,
+        limits: serde_json::from_str(&text("limits")?)?,
+        summary: optional("summary")?,
+        failure: optional("failure")?.as_deref().map(serde_json::from_str).transpose()?,
+        usage: serde_json::from_str(&text("usage")?)?,
+        steps: row.get("steps")?,
+        diff: optional("diff")?.as_deref().map(serde_json::from_str).transpose()?,
+        created_at: word(text("created_at")?)?,
+        started_at: optional("started_at")?.map(word).transpose()?,
+        finished_at: optional("finished_at")?.map(word).transpose()?,
+    })
+}
+
+/// Values that serde writes as one string are stored as that string.
+fn word<T: DeserializeOwned>(text: String) -> Result<T, DbError> {
+    Ok(serde_json::from_value(serde_json::Value::String(text))?)
+}
+
+fn json_option<T: Serialize>(value: Option<&T>) -> Result<Option<String>, DbError> {
+    Ok(value.map(serde_json::to_string).transpose()?)
+}

@@ -1,0 +1,14 @@
+//! What the field's words mean here: tasks, sources, events, messages. No I/O.
+
+pub(crate) mod address;
+pub(crate) mod conversation;
+pub(crate) mod event;
+pub(crate) mod excerpt;
+pub(crate) mod failure;
+pub(crate) mod limits;
+pub(crate) mod model_name;
+pub(crate) mod patch;
+pub(crate) mod source;
+pub(crate) mod task;
+pub(crate) mod task_id;
+pub(crate) mod usage;

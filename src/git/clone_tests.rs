@@ -1,0 +1,280 @@
+//! Clones from a real git server and from servers that mean no good.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::clone::{CloneLimits, CloneRequest, ClonedCommit, clone};
+use super::git_server::{GitServer, git, make_repository};
+use crate::domain::address::AddressPolicy;
+use crate::domain::failure::{Failure, FailureKind};
+
+struct Case {
+    folder: TempDir,
+    limits: CloneLimits,
+    allowed: Vec<String>,
+    token: Option<SecretString>,
+}
+
+impl Case {
+    fn new() -> Self {
+        let limits =
+            CloneLimits { total: Duration::from_secs(20), idle: Duration::from_secs(5), ..CloneLimits::default() };
+        Self { folder: tempfile::tempdir().unwrap(), limits, allowed: vec!["127.0.0.1".to_owned()], token: None }
+    }
+
+    fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn code(&self) -> PathBuf {
+        self.folder.path().join("code")
+    }
+
+    async fn clone(&self, url: &str, git_ref: Option<&str>) -> Result<ClonedCommit, Failure> {
+        let cloned = clone(
+            CloneRequest {
+                url: &url.parse().unwrap(),
+                git_ref: git_ref.map(|git_ref| git_ref.parse().unwrap()).as_ref(),
+                into: &self.code(),
+                token: self.token.as_ref(),
+                policy: &AddressPolicy::parse(&self.allowed).unwrap(),
+                limits: &self.limits,
+            },
+            |_| {},
+        )
+        .await;
+        assert_eq!(cloned.is_ok(), self.code().exists(), "a failed clone leaves nothing behind");
+        cloned.map_err(|error| error.failure())
+    }
+
+    async fn refused(&self, url: &str) -> Failure {
+        self.clone(url, None).await.unwrap_err()
+    }
+}
+
+/// A server that answers every connection in the same way; counts them.
+async fn hostile_server(behaviour: Behaviour) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let hits = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&hits);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counter.fetch_add(1, Ordering::SeqCst);
+            let behaviour = behaviour.clone();
+            tokio::spawn(async move {
+                let mut head = [0; 4096];
+                let _ = stream.read(&mut head).await;
+                match behaviour {
+                    Behaviour::Silent => std::future::pending().await,
+                    Behaviour::RedirectTo(location) => {
+                        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+                        let _ = stream.write_all(head.as_bytes()).await;
+                    }
+                    Behaviour::Endless { pause } => {
+                        let head =
+                            "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n";
+                        let _ = stream.write_all(head.as_bytes()).await;
+                        while stream.write_all(b"001e# service=git-upload-pack\n").await.is_ok() {
+                            tokio::time::sleep(pause).await;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (address, hits)
+}
+
+#[derive(Clone)]
+enum Behaviour {
+    Silent,
+    RedirectTo(String),
+    Endless { pause: Duration },
+}
+
+#[tokio::test]
+async fn a_branch_a_tag_a_commit_and_the_default_are_fetched() {
+    let case = Case::new();
+    let first = make_repository(case.root(), "r.git", &[("a.txt", "one\n"), ("b/c.txt", "two\n")]);
+    let bare = case.root().join("r.git");
+    let tree = git(&bare, &["rev-parse", "HEAD^{tree}"]);
+    let second = git(&bare, &["commit-tree", "-p", &first, "-m", "Second", &tree]);
+    git(&bare, &["update-ref", "refs/heads/feature/x", &second]);
+    git(&bare, &["tag", "-a", "-m", "One", "v1", &first]);
+    let server = GitServer::start(case.root()).await;
+    for (git_ref, commit, branch) in [
+        (None, &first, Some("main")),
+        (Some("feature/x"), &second, Some("feature/x")),
+        (Some("v1"), &first, None),
+        (Some(first.as_str()), &first, None),
+    ] {
+        let cloned = case.clone(&server.url("r.git"), git_ref).await.unwrap();
+        assert_eq!(cloned, ClonedCommit { commit: commit.clone(), branch: branch.map(ToOwned::to_owned) });
+        assert_eq!(std::fs::read_to_string(case.code().join("b/c.txt")).unwrap(), "two\n");
+        assert_eq!(git(&case.code(), &["status", "--porcelain"]), "");
+        assert!(!std::fs::read_to_string(case.code().join(".git/config")).unwrap().contains("atelier"));
+        std::fs::remove_dir_all(case.code()).unwrap();
+    }
+    let id = "0123456789abcdef0123456789abcdef01234567";
+    for missing in ["nope", id] {
+        let failure = case.clone(&server.url("r.git"), Some(missing)).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::CloneFailed);
+        assert!(failure.message.contains("no branch, tag or commit"), "{failure}");
+    }
+    let failure = case.refused(&server.url("missing.git")).await;
+    assert!(failure.message.contains("not found"), "{failure}");
+}
+
+#[tokio::test]
+async fn submodules_filters_and_hooks_do_nothing() {
+    let case = Case::new();
+    let canary = case.root().join("canary");
+    let touch = format!("touch {}", canary.display());
+    let first = make_repository(
+        case.root(),
+        "r.git",
+        &[
+            (".gitmodules", &format!("[submodule \"s\"]\npath = s\nurl = ext::sh -c {touch}\nupdate = !{touch}\n")),
+            (".gitattributes", "* filter=lfs diff=lfs\n"),
+            ("big.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+        ],
+    );
+    let bare = case.root().join("r.git");
+    let index = case.root().join("index");
+    let with_index = |arguments: &str| {
+        let command = format!("export GIT_INDEX_FILE={}; {arguments}", index.display());
+        let output = std::process::Command::new("sh").args(["-c", &command]).current_dir(&bare).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    with_index(&format!("git read-tree {first} && git update-index --add --cacheinfo 160000,{first},s"));
+    let commit = git(&bare, &["commit-tree", "-m", "Submodule", &with_index("git write-tree")]);
+    git(&bare, &["update-ref", "refs/heads/main", &commit]);
+    let server = GitServer::start(case.root()).await;
+    case.clone(&server.url("r.git"), None).await.unwrap();
+    assert!(std::fs::read_to_string(case.code().join("big.bin")).unwrap().starts_with("version"), "still a pointer");
+    assert_eq!(std::fs::read_dir(case.code().join("s")).unwrap().count(), 0);
+    assert!(!case.code().join(".git/hooks").exists() && !canary.exists());
+}
+
+#[tokio::test]
+async fn a_token_opens_a_private_repository_and_is_written_nowhere() {
+    let mut case = Case::new();
+    make_repository(case.root(), "r.git", &[("a.txt", "one\n")]);
+    let server = GitServer::start_with_login(case.root(), "x-access-token", "CANARY").await;
+    let failure = case.refused(&server.url("r.git")).await;
+    assert!(failure.message.contains("login"), "{failure}");
+    case.token = Some(SecretString::from("CANARY"));
+    case.clone(&server.url("r.git"), None).await.unwrap();
+    assert!(!std::fs::read_to_string(case.code().join(".git/config")).unwrap().contains("CANARY"));
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_before_it_is_written_out() {
+    let mut case = Case::new();
+    make_repository(case.root(), "r.git", &[("a.txt", "one\n"), ("b.txt", &"two\n".repeat(1000))]);
+    let server = GitServer::start(case.root()).await;
+    for limits in [
+        CloneLimits { max_files: 1, ..case.limits.clone() },
+        CloneLimits { max_unpacked_bytes: 4000, ..case.limits.clone() },
+        CloneLimits { max_objects: 3, ..case.limits.clone() },
+        CloneLimits { max_bytes: 300, ..case.limits.clone() },
+    ] {
+        case.limits = limits;
+        let failure = case.refused(&server.url("r.git")).await;
+        assert_eq!(failure.kind, FailureKind::TooLarge, "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn private_addresses_are_not_connected_to() {
+    let mut case = Case::new();
+    case.allowed = vec!["localhost:1".to_owned()];
+    let (address, hits) = hostile_server(Behaviour::Silent).await;
+    let failure = case.refused(&format!("http://127.0.0.1:{}/r.git", address.port())).await;
+    assert_eq!(failure.kind, FailureKind::AddressNotAllowed);
+    assert!(failure.message.contains("address not allowed"), "{failure}");
+    // The name of this machine resolves to an address of its own: the name passes, the address does not.
+    let name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
+    if tokio::net::lookup_host((name.as_str(), 443)).await.is_ok() {
+        let failure = case.refused(&format!("https://{name}:{}/r.git", address.port())).await;
+        assert_eq!(failure.kind, FailureKind::AddressNotAllowed, "{failure}");
+    }
+    assert_eq!(hits.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn redirects_stay_on_the_host() {
+    let case = Case::new();
+    make_repository(case.root(), "r.git", &[("a.txt", "one\n")]);
+    let (canary, hits) = hostile_server(Behaviour::Silent).await;
+    for location in [
+        format!("http://127.0.0.1:{}/r.git/info/refs?service=git-upload-pack", canary.port()),
+        format!("http://localhost:{}/r.git/info/refs?service=git-upload-pack", canary.port()),
+        format!("https://127.0.0.1:{}/r.git/info/refs?service=git-upload-pack", canary.port()),
+        "file:///etc/passwd".to_owned(),
+        "ftp://127.0.0.1/x".to_owned(),
+    ] {
+        let (address, _) = hostile_server(Behaviour::RedirectTo(location.clone())).await;
+        let failure = case.refused(&format!("http://{address}/r.git")).await;
+        assert_eq!(failure.kind, FailureKind::RedirectRefused, "{location}: {failure}");
+        assert!(failure.message.contains("redirect refused"), "{failure}");
+    }
+    assert_eq!(hits.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn slow_silent_and_endless_servers_are_left() {
+    let mut case = Case::new();
+    case.limits.idle = Duration::from_millis(700);
+    case.limits.total = Duration::from_secs(2);
+    case.limits.max_bytes = 10_000;
+    for (behaviour, kind) in [
+        (Behaviour::Silent, FailureKind::CloneTimeout),
+        (Behaviour::Endless { pause: Duration::from_millis(100) }, FailureKind::CloneTimeout),
+        (Behaviour::Endless { pause: Duration::ZERO }, FailureKind::TooLarge),
+    ] {
+        let (address, _) = hostile_server(behaviour).await;
+        let started = Instant::now();
+        let failure = case.refused(&format!("http://{address}/r.git")).await;
+        assert_eq!(failure.kind, kind, "{failure}");
+        assert!(started.elapsed() < Duration::from_secs(4));
+        wait_until_no_process_knows(&address.to_string()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_clone_leaves_no_process() {
+    let case = Case::new();
+    let (address, hits) = hostile_server(Behaviour::Silent).await;
+    let url = format!("http://{address}/r.git");
+    tokio::select! {
+        _ = case.clone(&url, None) => unreachable!("the server never answers"),
+        () = async { while hits.load(Ordering::SeqCst) == 0 { tokio::task::yield_now().await } } => {}
+    }
+    wait_until_no_process_knows(&address.to_string()).await;
+}
+
+/// Waits for the end of every process that has the text in its arguments.
+async fn wait_until_no_process_knows(text: &str) {
+    let knows = |process: std::io::Result<std::fs::DirEntry>| {
+        let arguments = std::fs::read(process.unwrap().path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&arguments).contains(text)
+    };
+    let wait = async {
+        while std::fs::read_dir("/proc").unwrap().any(knows) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), wait).await.expect("git is still there");
+}

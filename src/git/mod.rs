@@ -1,0 +1,25 @@
+//! Git: fetching a repository with the `git` program; snapshots and patches of the agent's tree with libgit2.
+
+mod clone;
+mod clone_error;
+#[cfg(test)]
+mod clone_tests;
+mod command;
+#[cfg(test)]
+#[path = "../../tests/it/git_server.rs"]
+mod git_server;
+mod ignore_rules;
+mod named_files;
+mod patch;
+mod progress;
+mod proxy;
+mod reserved_names;
+mod snapshot;
+#[cfg(test)]
+mod snapshot_tests;
+mod stat_cache;
+mod walk;
+
+pub(crate) use clone::{CloneLimits, CloneRequest, clone};
+pub(crate) use clone_error::CloneError;
+pub(crate) use snapshot::{Snapshot, SnapshotLimits, Snapshots};

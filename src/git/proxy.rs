@@ -1,0 +1,330 @@
+//! The only way out for a clone: a proxy on the loopback that resolves, judges and dials for git, so that the address
+//! that was checked is the address that is connected, and no redirect leads to another host.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use data_encoding::{BASE64, HEXLOWER};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use hyper::header::{HeaderMap, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
+use hyper::http::uri::{Authority, Scheme};
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use subtle::ConstantTimeEq;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OnceCell;
+use tokio_util::io::InspectReader;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use url::Host;
+
+use crate::domain::address::{AddressError, AddressPolicy};
+use crate::domain::source::RepoUrl;
+
+/// A running proxy that serves one URL's host and port to whoever knows its credential. Dropping it cuts every
+/// connection that goes through it.
+#[derive(Debug)]
+pub(super) struct CloneProxy {
+    gate: Arc<Gate>,
+    url: String,
+    _running: DropGuard,
+}
+
+/// Why the proxy let git down; git itself only sees a status code.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error(transparent)]
+    Address(AddressError),
+    #[error("the server redirects to {0}; only the host that was asked for is followed: give the final URL")]
+    Redirect(String),
+    #[error("{host} cannot be resolved: {reason}; check the spelling and the name service of this machine")]
+    Unresolved { host: String, reason: String },
+    #[error("{host} cannot be reached: {reason}; check the URL and whether this machine may connect there")]
+    Unreachable { host: String, reason: String },
+    #[error("the server sent more than {limit} bytes")]
+    TooLarge { limit: u64 },
+}
+
+impl CloneProxy {
+    /// Listens on a port of the loopback. At most `max_bytes` are received, over all connections together.
+    pub(super) async fn start(url: &RepoUrl, policy: AddressPolicy, max_bytes: u64) -> std::io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let credential = format!("atelier:{}", HEXLOWER.encode(&rand::random::<[u8; 16]>()));
+        let gate = Arc::new(Gate {
+            host: url.host().to_owned(),
+            port: url.port(),
+            authorization: format!("Basic {}", BASE64.encode(credential.as_bytes())),
+            policy,
+            max_bytes,
+            addresses: OnceCell::new(),
+            received: AtomicU64::new(0),
+            refusal: OnceLock::new(),
+            closed: CancellationToken::new(),
+        });
+        let running = gate.closed.clone().drop_guard();
+        tokio::spawn(gate.closed.clone().run_until_cancelled_owned(accept(listener, Arc::clone(&gate))));
+        Ok(Self { gate, url: format!("http://{credential}@127.0.0.1:{port}"), _running: running })
+    }
+
+    /// The value for `http_proxy` and `https_proxy`. It holds the credential: for an environment, never for an argv.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Bytes received so far.
+    pub(super) fn received(&self) -> u64 {
+        self.gate.received.load(Ordering::Relaxed)
+    }
+
+    /// The first thing that was refused or failed.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.gate.refusal.get().cloned()
+    }
+}
+
+/// What all connections share.
+struct Gate {
+    host: Host,
+    port: u16,
+    /// The header that a client has to send; other users of this machine can reach the port but do not know it.
+    authorization: String,
+    policy: AddressPolicy,
+    max_bytes: u64,
+    /// Resolved and judged once: a name that changes its mind between two requests changes nothing here.
+    addresses: OnceCell<Vec<SocketAddr>>,
+    received: AtomicU64,
+    refusal: OnceLock<Refusal>,
+    closed: CancellationToken,
+}
+
+impl std::fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Gate").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+type Body = BoxBody<Bytes, hyper::Error>;
+
+/// A tunnel that is opened once the client has read the answer to its CONNECT.
+type Tunnel = OnceLock<(OnUpgrade, TcpStream)>;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+async fn accept(listener: TcpListener, gate: Arc<Gate>) {
+    loop {
+        match listener.accept().await {
+            Ok((client, _)) => {
+                let closed = gate.closed.clone();
+                tokio::spawn(closed.run_until_cancelled_owned(serve(client, Arc::clone(&gate))));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the proxy of a clone cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn serve(client: TcpStream, gate: Arc<Gate>) {
+    let tunnel = Arc::new(Tunnel::new());
+    let service = service_fn(|request| {
+        let (gate, tunnel) = (Arc::clone(&gate), Arc::clone(&tunnel));
+        async move { Ok::<_, std::convert::Infallible>(gate.answer(request, &tunnel).await) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    // A broken connection is git's to report.
+    let _ = http.half_close(true).serve_connection(TokioIo::new(client), service).with_upgrades().await;
+    if let Some((upgrade, upstream)) = Arc::into_inner(tunnel).and_then(OnceLock::into_inner)
+        && let Ok(client) = upgrade.await
+    {
+        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut gate.counted(upstream)).await;
+    }
+}
+
+impl Gate {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>, tunnel: &Tunnel) -> Response<Body> {
+        if !self.knows_the_credential(request.headers()) {
+            let mut response = answer(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "this proxy is not for you");
+            response.headers_mut().insert(PROXY_AUTHENTICATE, hyper::header::HeaderValue::from_static("Basic"));
+            return response;
+        }
+        let upstream = match self.dial(request.uri(), request.method() == Method::CONNECT).await {
+            Ok(upstream) => upstream,
+            Err(refusal) => {
+                let response = answer(StatusCode::FORBIDDEN, &refusal.to_string());
+                // Only the first is kept: what follows it is git trying again.
+                let _ = self.refusal.set(refusal);
+                return response;
+            }
+        };
+        if request.method() == Method::CONNECT {
+            let _ = tunnel.set((hyper::upgrade::on(request), upstream));
+            return answer(StatusCode::OK, "");
+        }
+        match self.forward(request, upstream).await {
+            Ok(response) => response.map(BodyExt::boxed),
+            Err(error) => answer(StatusCode::BAD_GATEWAY, &error.to_string()),
+        }
+    }
+
+    fn knows_the_credential(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(PROXY_AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        given.ct_eq(self.authorization.as_bytes()).into()
+    }
+
+    /// Connects to the one host of this proxy, if that is what the request is for.
+    async fn dial(&self, uri: &Uri, is_tunnel: bool) -> Result<TcpStream, Refusal> {
+        let default_port = if uri.scheme() == Some(&Scheme::HTTP) { Some(80) } else { None };
+        let asked = uri.authority().filter(|_| is_tunnel || default_port.is_some());
+        let port = asked.and_then(|authority| authority.port_u16().or(default_port));
+        let host = asked.map(Authority::host).map(Host::parse);
+        if !matches!((&host, port), (Some(Ok(host)), Some(port)) if *host == self.host && port == self.port) {
+            return Err(Refusal::Redirect(uri.authority().map_or_else(|| "nowhere".to_owned(), ToString::to_string)));
+        }
+        let addresses = self.addresses.get_or_try_init(|| self.resolve()).await?;
+        let mut reason = String::new();
+        // Each has its own time: an address family that leads nowhere must not use up that of the other.
+        for address in addresses {
+            match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+                Ok(Ok(upstream)) => return Ok(upstream),
+                Ok(Err(error)) => reason = error.to_string(),
+                Err(_) => reason = format!("no answer for {}s", CONNECT_TIMEOUT.as_secs()),
+            }
+        }
+        Err(Refusal::Unreachable { host: self.host.to_string(), reason })
+    }
+
+    /// All addresses of the host that may be talked to.
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, Refusal> {
+        let unresolved = |reason: String| Refusal::Unresolved { host: self.host.to_string(), reason };
+        let found: Vec<SocketAddr> = match &self.host {
+            Host::Ipv4(address) => vec![(*address, self.port).into()],
+            Host::Ipv6(address) => vec![(*address, self.port).into()],
+            Host::Domain(name) => {
+                let lookup = tokio::net::lookup_host((name.as_str(), self.port));
+                match tokio::time::timeout(CONNECT_TIMEOUT, lookup).await {
+                    Ok(found) => found.map_err(|error| unresolved(error.to_string()))?.collect(),
+                    Err(_) => return Err(unresolved(format!("no answer for {}s", CONNECT_TIMEOUT.as_secs()))),
+                }
+            }
+        };
+        let host = match &self.host {
+            Host::Domain(name) => Host::Domain(name.as_str()),
+            Host::Ipv4(address) => Host::Ipv4(*address),
+            Host::Ipv6(address) => Host::Ipv6(*address),
+        };
+        let mut refused = None;
+        let mut permitted = Vec::with_capacity(found.len());
+        for address in found {
+            match self.policy.permits(&host, self.port, address.ip()) {
+                Ok(()) => permitted.push(address),
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(error) if permitted.is_empty() => Err(Refusal::Address(error)),
+            _ if permitted.is_empty() => Err(unresolved("it has no address".to_owned())),
+            _ => Ok(permitted),
+        }
+    }
+
+    /// Hands a plain http request on as the server expects it: with a path for a target and no word for the proxy.
+    async fn forward(
+        self: &Arc<Self>,
+        mut request: Request<Incoming>,
+        upstream: TcpStream,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+        let connection_headers = ["proxy-authorization", "proxy-connection", "connection", "keep-alive", "upgrade"];
+        for name in connection_headers {
+            request.headers_mut().remove(name);
+        }
+        let io = TokioIo::new(self.counted(upstream));
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+        tokio::spawn(self.closed.clone().run_until_cancelled_owned(connection));
+        let mut response = sender.send_request(request).await?;
+        for name in ["connection", "keep-alive", "upgrade"] {
+            response.headers_mut().remove(name);
+        }
+        Ok(response)
+    }
+
+    /// The connection, with what it receives counted; one byte too many and all of them are cut.
+    fn counted(self: &Arc<Self>, upstream: TcpStream) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+        let gate = Arc::clone(self);
+        InspectReader::new(upstream, move |bytes| {
+            let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            if gate.received.fetch_add(more, Ordering::Relaxed).saturating_add(more) > gate.max_bytes {
+                let _ = gate.refusal.set(Refusal::TooLarge { limit: gate.max_bytes });
+                gate.closed.cancel();
+            }
+        })
+    }
+}
+
+fn answer(status: StatusCode, text: &str) -> Response<Body> {
+    // A CONNECT that succeeds has no body at all.
+    let body = match text {
+        "" => Empty::new().map_err(|never| match never {}).boxed(),
+        text => Full::from(format!("{text}\n")).map_err(|never| match never {}).boxed(),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    async fn ask(proxy: &CloneProxy, request: &str) -> (String, TcpStream) {
+        let address = proxy.url().rsplit('@').next().unwrap();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 512];
+        let read = stream.read(&mut answer).await.unwrap();
+        (String::from_utf8_lossy(&answer[..read]).lines().next().unwrap().to_owned(), stream)
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_opens_for_the_one_host_and_those_who_know_the_credential() {
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = server.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = server.accept().await.unwrap();
+            let (mut reader, mut writer) = stream.split();
+            let _ = tokio::io::copy(&mut reader, &mut writer).await;
+        });
+        let url = format!("https://{target}/r.git").parse().unwrap();
+        let policy = AddressPolicy::parse(&["127.0.0.1".to_owned()]).unwrap();
+        let proxy = CloneProxy::start(&url, policy, 8).await.unwrap();
+        let login = format!("Proxy-Authorization: {}\r\n", proxy.gate.authorization);
+
+        let (status, _) = ask(&proxy, &format!("CONNECT {target} HTTP/1.1\r\n\r\n")).await;
+        assert_eq!(status, "HTTP/1.1 407 Proxy Authentication Required");
+        let (status, _) = ask(&proxy, &format!("CONNECT 127.0.0.1:1 HTTP/1.1\r\n{login}\r\n")).await;
+        assert_eq!(status, "HTTP/1.1 403 Forbidden");
+        assert!(matches!(proxy.refusal(), Some(Refusal::Redirect(to)) if to == "127.0.0.1:1"));
+
+        let (status, mut tunnel) = ask(&proxy, &format!("CONNECT {target} HTTP/1.1\r\n{login}\r\n")).await;
+        assert_eq!(status, "HTTP/1.1 200 OK");
+        let mut echo = [0; 5];
+        tunnel.write_all(b"hello").await.unwrap();
+        tunnel.read_exact(&mut echo).await.unwrap();
+        assert_eq!((&echo, proxy.received()), (b"hello", 5));
+        tunnel.write_all(b"hello").await.unwrap();
+        let _ = tunnel.read_to_end(&mut Vec::new()).await;
+        assert!(proxy.gate.closed.is_cancelled(), "the ninth byte cuts the connection");
+    }
+}

@@ -1,0 +1,34 @@
+//! Atelier: hand it a repository and an instruction, take a patch away.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod app;
+mod archive;
+mod artifacts;
+mod blocking;
+mod brain;
+mod cli;
+mod config;
+mod data_dir;
+mod db;
+mod domain;
+mod git;
+mod llm;
+mod pipeline;
+mod remove_tree;
+mod sandbox;
+mod telemetry;
+mod web;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().command {
+        // Before any thread starts: the agent changes its user.
+        cli::Command::Agent(arguments) => atelier_agent::cli::run(*arguments),
+        cli::Command::Serve(arguments) => cli::serve::run(&arguments),
+        cli::Command::Run(arguments) => cli::run::run(arguments),
+        cli::Command::Demo(arguments) => cli::demo::run(arguments),
+        cli::Command::Doctor(arguments) => cli::doctor::run(&arguments),
+    }
+}

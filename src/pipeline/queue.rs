@@ -1,0 +1,132 @@
+//! The queue: taking tasks in, and stopping them in any stage.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    data_dir::{DataDir, make_private_dir},
+    db::{Db, DbError},
+    domain::{
+        task::{NewTask, Status, Task},
+        task_id::TaskId,
+        usage::Usage,
+    },
+};
+
+/// Clones share the queue.
+#[derive(Debug, Clone)]
+pub(crate) struct Queue {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    db: Db,
+    data_dir: DataDir,
+    config: Arc<Config>,
+    submitted: Notify,
+    /// The cancellation of every task that a worker holds.
+    running: Mutex<HashMap<TaskId, CancellationToken>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmitError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("cannot store the task: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+impl Queue {
+    pub(crate) fn new(db: Db, data_dir: DataDir, config: Arc<Config>) -> Self {
+        let shared = Shared { db, data_dir, config, submitted: Notify::new(), running: Mutex::default() };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Queues a task. `upload` is the complete archive of an archive source; it is moved into the task's folder.
+    /// Once this returns, the task survives whatever happens to the server.
+    pub(crate) async fn submit(&self, new: NewTask, upload: Option<PathBuf>) -> Result<Task, SubmitError> {
+        let now = Timestamp::now();
+        let config = &self.shared.config;
+        let task = Task {
+            id: TaskId::generate(now),
+            status: Status::Queued,
+            stage: None,
+            mode: new.mode,
+            model: new.model.unwrap_or_else(|| config.agent.model.clone()),
+            image: new.image.unwrap_or_else(|| config.sandbox.image.clone()),
+            source: new.source,
+            instruction: new.instruction,
+            limits: config.agent.limits.with(new.limits),
+            summary: None,
+            failure: None,
+            usage: Usage::default(),
+            steps: 0,
+            diff: None,
+            created_at: now,
+            started_at: None,
+            finished_at: None,
+        };
+        let folder = self.shared.data_dir.task(&task.id);
+        make_private_dir(folder.path())?;
+        let stored = async {
+            if let Some(upload) = upload {
+                tokio::fs::rename(&upload, folder.upload()).await?;
+                // The name must be on disk before the row that promises it.
+                tokio::fs::File::open(folder.path()).await?.sync_all().await?;
+            }
+            self.shared.db.insert_task(task.clone(), config.queue.max_queued).await?;
+            Ok(())
+        };
+        if let Err(error) = stored.await {
+            // Nothing half-made stays; the folder holds at most our own upload.
+            let _ = tokio::fs::remove_file(folder.upload()).await;
+            let _ = tokio::fs::remove_dir(folder.path()).await;
+            return Err(error);
+        }
+        self.shared.submitted.notify_one();
+        Ok(task)
+    }
+
+    /// Stops a task in whatever stage it is. A waiting task is cancelled when this returns; a running one is told to
+    /// stop and ends within seconds. Cancelling twice, or a task that ended, changes nothing.
+    pub(crate) async fn cancel(&self, id: &TaskId) -> Result<(), DbError> {
+        match self.shared.db.cancel_queued(id).await {
+            Err(DbError::Ended) => {
+                // The worker may have claimed the task and not listed it yet: it finds the cancelled token then.
+                self.token(id).cancel();
+                if self.shared.db.task(id).await?.status.is_final() {
+                    self.finish(id);
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Waits until a task may have come.
+    pub(super) async fn submitted(&self) {
+        self.shared.submitted.notified().await;
+    }
+
+    /// What cancels a task that a worker holds, until it is finished.
+    pub(super) fn token(&self, id: &TaskId) -> CancellationToken {
+        self.running().entry(id.clone()).or_default().clone()
+    }
+
+    pub(super) fn finish(&self, id: &TaskId) {
+        self.running().remove(id);
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<TaskId, CancellationToken>> {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,115 @@
+//! Agent: the socket opens, the agent in the container asks, the brain answers, until one of them ends it.
+
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
+
+use anyhow::Context;
+use tokio::{net::UnixListener, sync::mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{fetch::Fetched, setup::Prepared};
+use crate::{
+    brain::{Critic, EditWay, Outcome, Session, SessionSettings, Transcript},
+    config::EditFormat,
+    domain::{
+        failure::{Failure, FailureKind},
+        task::{Mode, Stage, Task},
+    },
+    llm::RetryPolicy,
+    pipeline::{Pipeline, live_patch::current_patch},
+    sandbox::{Container, Exit},
+};
+
+/// How long an agent that was told to finish may take to write its last lines.
+const LAST_LINES: Duration = Duration::from_secs(3);
+
+pub(crate) async fn agent(
+    pipeline: &Pipeline,
+    task: &Task,
+    fetched: &Fetched,
+    prepared: &Prepared,
+) -> anyhow::Result<Outcome> {
+    pipeline.db.enter_stage(&task.id, Stage::Agent).await?;
+    let llm = &pipeline.config.llm;
+    let model =
+        pipeline.models.get(&task.model).map_err(|error| Failure::new(FailureKind::LlmError, error.to_string()))?;
+    let done = CancellationToken::new();
+    // Dropped with this stage, however it ends: neither the socket nor a call of the model outlives it.
+    let _ends = done.clone().drop_guard();
+    let edit_way = match pipeline.config.agent.edit_format {
+        EditFormat::Auto => EditWay::of(&task.model),
+        EditFormat::Replace => EditWay::Replace,
+        EditFormat::Patch => EditWay::Patch,
+    };
+    let settings = SessionSettings {
+        model,
+        retry: RetryPolicy { tries: llm.max_tries, ..RetryPolicy::default() },
+        max_output_tokens: llm.max_output_tokens,
+        context_tokens: llm.context_tokens(&task.model),
+        agents_files: fetched.agents_files.clone(),
+        agents_files_max_bytes: pipeline.config.agent.agents_md_max_bytes,
+        edit_way,
+        critic: critic(pipeline, task, fetched, prepared, &done)?,
+        transcript: Transcript::create(&pipeline.data_dir.task_logs(&task.id))?,
+    };
+    let (session, mut outcome) = Session::new(task.clone(), pipeline.db.clone(), settings, done.clone());
+    let listener = listen(&pipeline.data_dir.task(&task.id).socket()).context("step socket")?;
+    tokio::spawn((pipeline.serve_steps)(listener, session, done));
+    watch(&prepared.container, &mut outcome).await
+}
+
+/// The second model, when one is set and there is a patch to read.
+fn critic(
+    pipeline: &Pipeline,
+    task: &Task,
+    fetched: &Fetched,
+    prepared: &Prepared,
+    done: &CancellationToken,
+) -> anyhow::Result<Option<Critic>> {
+    let settings = &pipeline.config.agent;
+    let Some(name) = settings.critique_model.clone().filter(|_| task.mode == Mode::Modify) else { return Ok(None) };
+    let model = pipeline.models.get(&name).map_err(|error| Failure::new(FailureKind::LlmError, error.to_string()))?;
+    let current_patch = current_patch(pipeline, task, fetched, prepared, done);
+    Ok(Some(Critic { model, name, max_rounds: settings.max_critique_rounds, current_patch }))
+}
+
+async fn watch(container: &Container, outcome: &mut mpsc::UnboundedReceiver<Outcome>) -> anyhow::Result<Outcome> {
+    let exit = container.wait();
+    tokio::pin!(exit);
+    let exit = tokio::select! {
+        biased;
+        Some(outcome) = outcome.recv() => {
+            let _ = tokio::time::timeout(LAST_LINES, exit).await;
+            return Ok(outcome);
+        }
+        exit = &mut exit => exit?,
+    };
+    // Both may happen at once; what the brain says is the better story.
+    if let Ok(outcome) = outcome.try_recv() {
+        return Ok(outcome);
+    }
+    let (kind, message) = match exit {
+        Exit::OutOfMemory => (
+            FailureKind::Oom,
+            "The container used up its memory and was ended by the kernel. Raise [sandbox] memory_mb, or let the task do less at once.".to_owned(),
+        ),
+        Exit::Killed => (FailureKind::ContainerKilled, "The container was killed from outside. Start the task again.".to_owned()),
+        Exit::Code(code) => {
+            let kind = if code == 0 { FailureKind::AgentExited } else { FailureKind::AgentCrashed };
+            let words = container.last_words().await;
+            (kind, format!("The agent ended with exit code {code} before the task was done. Its last words: {words}"))
+        }
+    };
+    Ok(Outcome::Failed(Failure::new(kind, message)))
+}
+
+/// The agent runs under another user id, so everybody who comes this far may connect; the data directory above is
+/// private, and the directory is mounted into this one container only.
+fn listen(socket: &std::path::Path) -> std::io::Result<UnixListener> {
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    std::fs::set_permissions(socket, Permissions::from_mode(0o666))?;
+    Ok(listener)
+}

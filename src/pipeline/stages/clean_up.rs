@@ -1,0 +1,47 @@
+//! Clean up: nothing of a task runs on, and its workspace goes. What people look at is in the logs by now.
+
+use std::{path::Path, time::Duration};
+
+use crate::{
+    domain::task::{Stage, Task},
+    pipeline::Pipeline,
+    remove_tree::{RemoveTreeError, remove_tree},
+    sandbox::Ownership,
+};
+
+/// Removes the container, running or not, and the network.
+pub(crate) async fn end_container(pipeline: &Pipeline, task: &Task) -> anyhow::Result<()> {
+    Ok(pipeline.engine.discard(&task.id).await?)
+}
+
+/// Removes the workspace; the upload stays, so that the task can be started again. A leak is logged, not fatal.
+pub(crate) async fn clean_up(pipeline: &Pipeline, task: &Task) {
+    let _ = pipeline.db.enter_stage(&task.id, Stage::CleanUp).await;
+    let folder = pipeline.data_dir.task(&task.id);
+    let hostile = vec![folder.code(), folder.output()];
+    let existing: Vec<_> = hostile.into_iter().filter(|path| path.exists()).collect();
+    if !existing.is_empty()
+        && let Err(error) = pipeline.engine.give(&task.id, existing, Ownership::Server).await
+    {
+        tracing::error!(%error, "cannot take the workspace back");
+    }
+    for path in [folder.code(), folder.output(), folder.git(), folder.run(), folder.task_file()] {
+        if let Err(error) = remove(&path).await {
+            tracing::error!(%error, "the workspace leaks");
+        }
+    }
+}
+
+/// Unpacking or a snapshot that was broken off may still write for a moment, on a thread that nobody can stop; it fails
+/// once its folder is gone.
+async fn remove(path: &Path) -> Result<(), RemoveTreeError> {
+    const TRIES: u32 = 5;
+    const PAUSE: Duration = Duration::from_millis(200);
+    for _ in 1..TRIES {
+        if remove_tree(path).await.is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    remove_tree(path).await
+}

@@ -1,0 +1,76 @@
+//! Collect: what the task made becomes `diff.patch`, `explanation.md` and the logs. The container is dead by now.
+
+use std::{io, path::Path};
+
+use anyhow::Context;
+
+use crate::{
+    artifacts, blocking,
+    domain::{
+        patch::DiffSummary,
+        task::{Stage, Task},
+    },
+    git::{Snapshot, SnapshotLimits, Snapshots},
+    pipeline::{Pipeline, run_task::Progress},
+    sandbox::Ownership,
+};
+
+/// Nothing to do when the container never came to be.
+pub(crate) async fn collect(pipeline: &Pipeline, task: &Task, progress: &Progress) -> anyhow::Result<()> {
+    let (Some(fetched), Some(prepared)) = (&progress.before, &progress.prepared) else { return Ok(()) };
+    pipeline.db.enter_stage(&task.id, Stage::Collect).await?;
+    // The agent's stage has ended, so nobody begins to look at the code now; who has begun comes to an end.
+    drop(prepared.looking.lock().await);
+    let folder = pipeline.data_dir.task(&task.id);
+    let logs = pipeline.data_dir.task_logs(&task.id);
+    pipeline.engine.give(&task.id, vec![folder.code(), folder.output()], Ownership::Server).await?;
+    let before = fetched.snapshot.clone();
+    let after_setup = prepared.snapshot.clone();
+    let summary = progress.summary.clone();
+    let explanation = summary.clone();
+    let limits = SnapshotLimits::from(&pipeline.config.source);
+    let work = move || -> anyhow::Result<Collected> {
+        let snapshots = Snapshots::open(&folder.git())?;
+        let end = snapshots.take(&folder.code(), Some(&before), &limits).context("last snapshot")?;
+        let patch = snapshots.patch(&before, &after_setup, &end).context("patch")?;
+        write_whole(&logs.join("diff.patch"), &patch.bytes)?;
+        if let Some(explanation) = explanation {
+            write_whole(&logs.join("explanation.md"), explanation.as_bytes())?;
+        }
+        let output = artifacts::collect(&folder.output(), &logs).context("artifacts")?;
+        Ok(Collected { diff: patch.summary, left_out: left_out(&end, output.left_out) })
+    };
+    let collected = blocking::run(work).await??;
+    if !collected.left_out.is_empty() {
+        let message = format!("Left out of the result: {}", collected.left_out.join("; "));
+        pipeline.warn(task, message).await?;
+    }
+    pipeline.db.set_result(&task.id, summary, Some(collected.diff)).await?;
+    Ok(())
+}
+
+struct Collected {
+    diff: DiffSummary,
+    /// Files that are neither in the patch nor among the artifacts, with the reason.
+    left_out: Vec<String>,
+}
+
+fn left_out(end: &Snapshot, mut of_output: Vec<String>) -> Vec<String> {
+    let of_code = end.skipped.iter().map(|skipped| format!("{skipped}"));
+    of_output.extend(of_code);
+    if end.is_truncated {
+        of_output.push("new files beyond the limits of [source]".to_owned());
+    }
+    of_output
+}
+
+/// No reader ever sees half a file, and a crash leaves the old one or the new one.
+fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+
+    let draft = path.with_extension("draft");
+    let mut file = std::fs::File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)
+}

@@ -1,0 +1,163 @@
+//! Setup: the container is made, `setup.sh` runs in it as root with network, then the network is cut.
+
+use std::{
+    os::unix::fs::DirBuilderExt,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+
+use super::fetch::{Fetched, SetupScript};
+use crate::{
+    artifacts::CappedLog,
+    blocking,
+    data_dir::{TaskDir, make_private_dir},
+    domain::{
+        event::{EventBody, milliseconds},
+        failure::{Failure, FailureKind},
+        task::{Mode, Stage, Task},
+    },
+    git::{Snapshot, SnapshotLimits, Snapshots},
+    pipeline::{Pipeline, live_patch::Looking},
+    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd},
+};
+
+/// A container without network whose agent waits for its socket.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) container: Container,
+    /// S1; without setup it is S0.
+    pub(crate) snapshot: Snapshot,
+    /// Held while the code is looked at beside the agent's work.
+    pub(crate) looking: Looking,
+}
+
+/// What is kept of the output of `setup.sh`.
+const MAX_SETUP_LOG: u64 = 20 * 1024 * 1024;
+
+pub(crate) async fn setup(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> anyhow::Result<Prepared> {
+    pipeline.db.enter_stage(&task.id, Stage::Setup).await?;
+    let folder = pipeline.data_dir.task(&task.id);
+    prepare_folders(&folder, task).context("folders of the task")?;
+    let access = match task.mode {
+        Mode::Analyze => CodeAccess::ReadOnly,
+        Mode::Modify => CodeAccess::ReadWrite,
+    };
+    pipeline.engine.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
+    let network = if fetched.setup_script.is_some() { Network::Bridge } else { Network::None };
+    let container = pipeline.engine.create(&container_spec(pipeline, task, &folder, network, access)).await?;
+    container.start().await?;
+    let Some(script) = &fetched.setup_script else {
+        pipeline.note(task, "There is no setup.sh; the container never had a network.").await?;
+        return Ok(Prepared { container, snapshot: fetched.snapshot.clone(), looking: Looking::default() });
+    };
+    run_script(pipeline, task, script, &container).await?;
+    container.cut_network().await?;
+    let interfaces = container.settle(access).await?;
+    pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
+    let (code, git_dir) = (folder.code(), folder.git());
+    let (base, limits) = (fetched.snapshot.clone(), SnapshotLimits::from(&pipeline.config.source));
+    let take = move || Snapshots::open(&git_dir)?.take(&code, Some(&base), &limits);
+    let snapshot = blocking::run(take).await?.context("snapshot after setup")?;
+    Ok(Prepared { container, snapshot, looking: Looking::default() })
+}
+
+async fn run_script(
+    pipeline: &Pipeline,
+    task: &Task,
+    script: &SetupScript,
+    container: &Container,
+) -> anyhow::Result<()> {
+    let command = if script.is_executable {
+        vec!["./setup.sh".to_owned()]
+    } else {
+        // Archives made on other systems lose the bit.
+        pipeline.warn(task, "setup.sh is not executable; it was run with sh.").await?;
+        vec!["sh".to_owned(), "./setup.sh".to_owned()]
+    };
+    let timeout = Duration::from_secs(task.limits.setup_timeout_s);
+    let mut log = CappedLog::create(&pipeline.data_dir.task_logs(&task.id).join("setup.log"), MAX_SETUP_LOG)?;
+    let started = Instant::now();
+    let ended = container.run_setup(command, setup_environment(), timeout, |bytes| log.write(bytes)).await;
+    log.finish()?;
+    let hint =
+        if script.has_windows_line_ends { " It has Windows line ends, which shells do not understand." } else { "" };
+    let (kind, message) = match ended? {
+        SetupEnd::Exited(code) => {
+            let duration_ms = milliseconds(started.elapsed());
+            pipeline.db.append_event(&task.id, EventBody::SetupEnded { exit_code: code, duration_ms }).await?;
+            if code == 0 {
+                return Ok(());
+            }
+            (
+                FailureKind::SetupFailed,
+                format!("setup.sh ended with exit code {code}.{hint} The end of setup.log:\n{}", log.tail()),
+            )
+        }
+        SetupEnd::TimedOut => (
+            FailureKind::SetupTimeout,
+            format!(
+                "setup.sh ran longer than its limit of {} s. Make it quicker, or start again with a higher setup_timeout_s. \
+                 The end of setup.log:\n{}",
+                task.limits.setup_timeout_s,
+                log.tail()
+            ),
+        ),
+    };
+    Err(Failure::new(kind, message).into())
+}
+
+fn prepare_folders(folder: &TaskDir, task: &Task) -> anyhow::Result<()> {
+    make_private_dir(&folder.output())?;
+    // Other users cannot come here: the data directory above is private.
+    std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder.run())?;
+    let file = serde_json::json!({
+        "task_id": task.id,
+        "instruction": task.instruction,
+        "mode": task.mode,
+        "model": task.model,
+    });
+    std::fs::write(folder.task_file(), serde_json::to_vec_pretty(&file)?)?;
+    Ok(())
+}
+
+fn container_spec(
+    pipeline: &Pipeline,
+    task: &Task,
+    folder: &TaskDir,
+    network: Network,
+    access: CodeAccess,
+) -> ContainerSpec {
+    let (agent, sandbox) = (&pipeline.config.agent, &pipeline.config.sandbox);
+    // The limit that counts is the server's, by steps; this one only ends an agent whose server lost count.
+    let iterations = u64::from(task.limits.max_steps).saturating_mul(20);
+    ContainerSpec {
+        task_id: task.id.clone(),
+        image: task.image.clone(),
+        network,
+        code: folder.code(),
+        // Setup may write even where the agent may not: what it must not write stays root's.
+        code_access: if network == Network::None { access } else { CodeAccess::ReadWrite },
+        output: folder.output(),
+        run: folder.run(),
+        task_file: folder.task_file(),
+        agent_command: agent.command.clone(),
+        environment: vec![
+            "MCP_SERVER_URL=unix:/run/atelier/step.sock".to_owned(),
+            format!("MAX_MCP_ITERATIONS={iterations}"),
+            format!("CMD_TIMEOUT={}", agent.command_timeout.as_secs()),
+            format!("CMD_MAX_TIMEOUT={}", agent.command_max_timeout.as_secs()),
+            format!("CMD_MAX_OUTPUT={}", agent.command_max_output),
+            format!("CMD_POLICY={}", sandbox.command_policy.as_str()),
+            format!("CMD_ALLOWLIST={}", sandbox.allowed_commands.join(",")),
+            // Code the agent only reads belongs to another user, which git would refuse to look at.
+            "GIT_CONFIG_COUNT=1".to_owned(),
+            "GIT_CONFIG_KEY_0=safe.directory".to_owned(),
+            "GIT_CONFIG_VALUE_0=/app/code".to_owned(),
+        ],
+    }
+}
+
+fn setup_environment() -> Vec<String> {
+    ["HOME=/root", "DEBIAN_FRONTEND=noninteractive", "LANG=C.UTF-8", "TERM=dumb"].map(str::to_owned).to_vec()
+}

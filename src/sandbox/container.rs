@@ -1,0 +1,143 @@
+//! The life of one container: start, watch, cut off, remove.
+
+use std::time::Duration;
+
+use bollard::{
+    errors::Error,
+    models::NetworkDisconnectRequest,
+    query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder},
+};
+use futures_util::StreamExt;
+
+use super::{Engine, SandboxError, engine::container_name};
+use crate::domain::task_id::TaskId;
+
+/// A container of ours. Dropping it does nothing: call [`Container::remove`], which may be repeated.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub(super) engine: Engine,
+    pub(super) name: String,
+    network: Option<String>,
+}
+
+/// How the main process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Code(i64),
+    /// The kernel ended it because the container's memory was used up.
+    OutOfMemory,
+    /// Somebody killed it or removed the container.
+    Killed,
+}
+
+/// After a wait that the daemon ended without a word.
+const ASK_AGAIN: Duration = Duration::from_millis(250);
+
+/// 128 + SIGKILL, as shells and Docker count.
+const KILLED: i64 = 137;
+
+impl Container {
+    pub(super) fn new(engine: Engine, name: String, network: Option<String>) -> Self {
+        Self { engine, name, network }
+    }
+
+    pub(crate) async fn start(&self) -> Result<(), SandboxError> {
+        let client = self.engine.client().await?;
+        client.start_container(&self.name, None).await.map_err(|error| self.engine.error("start the container", &error))
+    }
+
+    /// Waits for the main process to end. Has no limit of its own; drop it to stop waiting.
+    pub(crate) async fn wait(&self) -> Result<Exit, SandboxError> {
+        let client = self.engine.client().await?;
+        loop {
+            let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+            let code = match client.wait_container(&self.name, Some(options)).next().await {
+                Some(Ok(response)) => response.status_code,
+                Some(Err(Error::DockerContainerWaitError { code, .. })) => code,
+                Some(Err(error)) if SandboxError::is_not_found(&error) => return Ok(Exit::Killed),
+                Some(Err(Error::RequestTimeoutError)) | None => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                    continue;
+                }
+                Some(Err(error)) => return Err(self.engine.error("wait for the container", &error)),
+            };
+            if code != KILLED {
+                return Ok(Exit::Code(code));
+            }
+            let state = match client.inspect_container(&self.name, None).await {
+                Ok(inspected) => inspected.state.unwrap_or_default(),
+                Err(error) if SandboxError::is_not_found(&error) => return Ok(Exit::Killed),
+                Err(error) => return Err(self.engine.error("inspect the container", &error)),
+            };
+            return Ok(if state.oom_killed == Some(true) { Exit::OutOfMemory } else { Exit::Killed });
+        }
+    }
+
+    /// Takes the network away and proves by the daemon's own word that none is left. What a look from inside says is
+    /// in the report of [`Container::settle`].
+    pub(crate) async fn cut_network(&self) -> Result<(), SandboxError> {
+        let Some(network) = &self.network else { return Ok(()) };
+        let client = self.engine.client().await?;
+        let request = NetworkDisconnectRequest { container: self.name.clone(), force: Some(true) };
+        client.disconnect_network(network, request).await.map_err(|error| {
+            SandboxError::NetworkNotCut(self.engine.error("disconnect the network", &error).to_string())
+        })?;
+        let inspected = client.inspect_container(&self.name, None).await.map_err(|error| {
+            SandboxError::NetworkNotCut(self.engine.error("inspect the container", &error).to_string())
+        })?;
+        let left = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        if left.is_empty() {
+            Ok(())
+        } else {
+            let names: Vec<_> = left.into_keys().collect();
+            Err(SandboxError::NetworkNotCut(format!("still connected to {}", names.join(", "))))
+        }
+    }
+
+    /// The end of what the main process wrote to its standard streams, for saying why it died.
+    pub(crate) async fn last_words(&self) -> String {
+        let Ok(client) = self.engine.client().await else { return String::new() };
+        let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail("20").build();
+        let mut lines = client.logs(&self.name, Some(options));
+        let mut words = String::new();
+        while let Some(Ok(line)) = lines.next().await {
+            words.push_str(&String::from_utf8_lossy(&line.into_bytes()));
+        }
+        words.trim().chars().filter(|c| !c.is_control() || *c == '\n').take(2000).collect()
+    }
+
+    /// Removes the container, running or not, and its network. Nothing there is fine.
+    pub(crate) async fn remove(&self) -> Result<(), SandboxError> {
+        self.engine.remove_container(&self.name).await?;
+        match &self.network {
+            Some(network) => self.engine.remove_network(network).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Engine {
+    /// Removes whatever there is of a task: container and network. Nothing there is fine.
+    pub(crate) async fn discard(&self, task_id: &TaskId) -> Result<(), SandboxError> {
+        let name = container_name(task_id);
+        self.remove_container(&name).await?;
+        self.remove_network(&name).await
+    }
+
+    pub(super) async fn remove_container(&self, name: &str) -> Result<(), SandboxError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.client().await?.remove_container(name, Some(options)).await {
+            // 409: somebody else is removing it at this moment.
+            Ok(()) | Err(Error::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+            Err(error) => Err(self.error("remove the container", &error)),
+        }
+    }
+
+    pub(super) async fn remove_network(&self, name: &str) -> Result<(), SandboxError> {
+        match self.client().await?.remove_network(name).await {
+            Ok(()) => Ok(()),
+            Err(error) if SandboxError::is_not_found(&error) => Ok(()),
+            Err(error) => Err(self.error("remove the network", &error)),
+        }
+    }
+}

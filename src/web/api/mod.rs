@@ -1,0 +1,7 @@
+//! The API for programs. Handlers carry their description; `openapi` gathers it.
+
+pub(super) mod events;
+pub(super) mod health;
+pub(super) mod openapi;
+mod task_body;
+pub(super) mod tasks;

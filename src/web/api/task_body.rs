@@ -1,0 +1,125 @@
+//! A task as the API shows it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use url::Url;
+
+use crate::{
+    artifacts::{self, Artifact},
+    blocking,
+    domain::{
+        failure::Failure,
+        limits::Limits,
+        patch::DiffSummary,
+        source::Source,
+        task::{Mode, Stage, Status, Task},
+        task_id::TaskId,
+        usage::Usage,
+    },
+    web::{AppState, error::WebError, extract::BaseUrl},
+};
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Task)]
+pub(in crate::web) struct TaskBody {
+    #[schema(value_type = String, example = "20261120_abcdefghijkl")]
+    id: TaskId,
+    status: Status,
+    /// Where a running task is; where a task that ended was.
+    stage: Option<Stage>,
+    mode: Mode,
+    /// `PROVIDER/model-id`
+    model: String,
+    image: String,
+    #[schema(value_type = SourceBody)]
+    source: Source,
+    /// The instruction.
+    task: String,
+    limits: Limits,
+    /// The explanation, in the model's words.
+    summary: Option<String>,
+    error: Option<Failure>,
+    usage: Usage,
+    /// Replies of the model so far.
+    steps: u32,
+    diff: Option<DiffSummary>,
+    /// Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifacts: Option<Vec<ArtifactBody>>,
+    /// The address of the pull request, once there is one.
+    pull_request: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+    /// The page of the task.
+    url: String,
+}
+
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Artifact)]
+struct ArtifactBody {
+    name: String,
+    size: u64,
+    url: String,
+}
+
+/// How a source is described; the server writes the domain's own form of it.
+#[expect(dead_code, reason = "describes the wire for the OpenAPI document")]
+#[derive(utoipa::ToSchema)]
+#[schema(as = Source)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum SourceBody {
+    Git { git_url: String, git_ref: Option<String> },
+    Archive { name: String, bytes: u64 },
+}
+
+impl TaskBody {
+    /// As it stands in a list: without artifacts.
+    pub(super) fn listed(task: Task, base: &BaseUrl) -> Self {
+        Self {
+            url: format!("{}/tasks/{}", base.0, task.id),
+            id: task.id,
+            status: task.status,
+            stage: task.stage,
+            mode: task.mode,
+            model: task.model.to_string(),
+            image: task.image,
+            source: task.source,
+            task: task.instruction.into(),
+            limits: task.limits,
+            summary: task.summary,
+            error: task.failure,
+            usage: task.usage,
+            steps: task.steps,
+            diff: task.diff,
+            artifacts: None,
+            pull_request: None,
+            created_at: task.created_at,
+            started_at: task.started_at,
+            finished_at: task.finished_at,
+        }
+    }
+
+    pub(super) async fn whole(state: &AppState, task: Task, base: &BaseUrl) -> Result<Self, WebError> {
+        let folder = state.data_dir.task_logs(&task.id);
+        let found = blocking::run(move || artifacts::list(&folder)).await??;
+        let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
+        Ok(Self { artifacts: Some(artifacts), ..Self::listed(task, base) })
+    }
+}
+
+impl ArtifactBody {
+    fn new(artifact: Artifact, id: &TaskId, base: &BaseUrl) -> Self {
+        let Artifact { name, size } = artifact;
+        let address = Url::parse(&base.0).ok().and_then(|mut url| {
+            url.path_segments_mut().ok()?.pop_if_empty().extend(["logs", id.as_str()]).extend(name.split('/'));
+            Some(url.into())
+        });
+        // A base that is no URL cannot be: it is checked in the configuration, and the host by its list.
+        let url = address.unwrap_or_else(|| format!("{}/logs/{id}/{name}", base.0));
+        Self { name, size, url }
+    }
+}

@@ -1,0 +1,74 @@
+//! What handlers take out of a request.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, Path},
+    http::{header::HOST, request::Parts},
+};
+use serde::Deserialize;
+
+use super::{AppState, error::WebError};
+use crate::domain::task_id::TaskId;
+
+/// The id of a task in the path; what is not even an id is not found either.
+pub(super) struct TaskPath(pub(super) TaskId);
+
+impl FromRequestParts<AppState> for TaskPath {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, WebError> {
+        #[derive(Deserialize)]
+        struct Segments {
+            id: String,
+        }
+        let Path(Segments { id }) =
+            Path::<Segments>::from_request_parts(parts, state).await.map_err(|_| WebError::NoSuchTask)?;
+        id.parse().map(Self).map_err(|_| WebError::NoSuchTask)
+    }
+}
+
+/// The other end of the connection. Behind a proxy that is the proxy: what it says in headers anybody can say.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PeerAddress(pub(super) IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for PeerAddress {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |ConnectInfo(address)| address.ip())))
+    }
+}
+
+/// How the client reaches the server, without a slash at the end: the public URL, or the host it asked for (which is
+/// one of the allowed ones).
+#[derive(Debug, Clone)]
+pub(super) struct BaseUrl(pub(super) String);
+
+impl FromRequestParts<AppState> for BaseUrl {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Self::Rejection> {
+        let server = &state.config.server;
+        let host = || {
+            let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+            header.map_or_else(|| server.bind.to_string(), str::to_owned)
+        };
+        Ok(Self(server.public_url.clone().unwrap_or_else(|| format!("http://{}", host()))))
+    }
+}
+
+/// A query string; one that does not fit is a malformed request.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        match axum::extract::Query::from_request_parts(parts, state).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(error) => Err(WebError::Malformed(error.body_text())),
+        }
+    }
+}

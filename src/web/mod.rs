@@ -1,0 +1,25 @@
+//! Pages and API over HTTP. Only this room knows axum.
+
+mod api;
+mod assets;
+mod auth;
+mod error;
+mod escape;
+mod extract;
+mod feed;
+mod hosts;
+mod logs;
+mod pace;
+mod pages;
+mod router;
+mod security_headers;
+mod serve;
+mod socket;
+mod state;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use serve::serve;
+pub(crate) use socket::serve as serve_steps;
+pub(crate) use state::AppState;

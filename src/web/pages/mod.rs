@@ -1,0 +1,24 @@
+//! The pages for people: rendered here, whole without scripts; scripts only keep them fresh.
+
+mod call;
+pub(super) mod diff;
+mod figures;
+pub(super) mod list;
+pub(super) mod live;
+pub(super) mod login;
+pub(super) mod new;
+mod patch;
+mod setup_log;
+mod story;
+pub(super) mod task;
+mod task_view;
+mod terminal;
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+
+use super::error::WebError;
+
+fn page(template: &impl Template) -> Result<Response, WebError> {
+    Ok(Html(template.render()?).into_response())
+}

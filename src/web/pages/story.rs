@@ -1,0 +1,216 @@
+//! From events to what the page shows of them. Page and live stream tell the same story.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    call::{Call, CallBody, Cut, Outcome},
+    figures,
+    task_view::stage_word,
+};
+use crate::{
+    db::DbError,
+    domain::{
+        event::{CritiqueDecision, Event, EventBody},
+        task::Status,
+        task_id::TaskId,
+        usage::Usage,
+    },
+    web::AppState,
+};
+
+/// Reads events in order and tells each as a block. Some blocks take the place of one told before: they have its id.
+#[derive(Debug, Default)]
+pub(super) struct Story {
+    /// Arguments of the calls that have not returned.
+    pending: HashMap<u32, Value>,
+}
+
+/// A part of the story; an element of the page with this id.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) id: String,
+    pub(super) at: Timestamp,
+    pub(super) body: BlockBody,
+}
+
+/// A block on its own, as the live stream sends it; the page includes the same template.
+#[derive(Template)]
+#[template(path = "task/block.html")]
+pub(super) struct BlockPiece<'a> {
+    pub(super) block: &'a Block,
+}
+
+#[derive(Debug)]
+pub(super) enum BlockBody {
+    /// One line: a stage, a note.
+    Mark {
+        tone: Tone,
+        text: String,
+    },
+    /// The model is thinking.
+    Asked {
+        step: u32,
+    },
+    /// What the model said.
+    Said {
+        step: u32,
+        text: Option<Cut>,
+        figures: String,
+    },
+    /// What the critique model thinks of the work.
+    Critique {
+        round: u32,
+        verdict: &'static str,
+        comments: Option<Cut>,
+        figures: String,
+    },
+    Call {
+        call: Call,
+        took: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tone {
+    Stage,
+    Note,
+    Warning,
+    Failure,
+    Success,
+}
+
+impl Tone {
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Stage => "stage",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Failure => "failure",
+            Self::Success => "success",
+        }
+    }
+}
+
+/// How far before a call's result the call itself may stand: calls go one after another.
+const LOOK_BACK: u32 = 20;
+
+impl Story {
+    /// A story that goes on after an event: it knows the calls that are still on their way there.
+    pub(super) async fn resume(state: &AppState, id: &TaskId, after: u64) -> Result<Self, DbError> {
+        let mut story = Self::default();
+        for event in state.db.events_after(id, after.saturating_sub(LOOK_BACK.into()), LOOK_BACK).await? {
+            if event.seq <= after {
+                story.tell(&event);
+            }
+        }
+        Ok(story)
+    }
+
+    pub(super) fn tell(&mut self, event: &Event) -> Block {
+        let (id, body) = match &event.body {
+            EventBody::ModelAsked { step } => (format!("step-{step}"), BlockBody::Asked { step: *step }),
+            EventBody::ModelReplied { step, text, usage, duration_ms, .. } => {
+                let (tokens, cost) = (tokens(*usage), figures::cost(*usage));
+                let figures = format!("{tokens} · {cost} · {}", figures::milliseconds(*duration_ms));
+                let text = Some(text.trim()).filter(|text| !text.is_empty()).map(Cut::new);
+                (format!("step-{step}"), BlockBody::Said { step: *step, text, figures })
+            }
+            EventBody::Critique { round, decision, comments, usage } => {
+                let figures = format!("{} · {}", tokens(*usage), figures::cost(*usage));
+                let verdict = match decision {
+                    CritiqueDecision::Accept => "accepted",
+                    CritiqueDecision::Revise => "sent back",
+                };
+                let comments = Some(comments.trim()).filter(|text| !text.is_empty()).map(Cut::new);
+                (format!("critique-{round}"), BlockBody::Critique { round: *round, verdict, comments, figures })
+            }
+            EventBody::ToolCalled { call, name, arguments, .. } => {
+                self.pending.insert(*call, arguments.clone());
+                (format!("call-{call}"), BlockBody::Call { call: Call::waiting(name, arguments), took: None })
+            }
+            EventBody::ToolReturned { call, name, result, duration_ms, .. } => {
+                let arguments = self.pending.remove(call).unwrap_or_default();
+                let took = Some(figures::milliseconds(*duration_ms));
+                (format!("call-{call}"), BlockBody::Call { call: Call::returned(name, &arguments, result), took })
+            }
+            other => {
+                let (tone, text) = mark(other);
+                (format!("event-{}", event.seq), BlockBody::Mark { tone, text })
+            }
+        };
+        Block { id, at: event.at, body }
+    }
+
+    /// The whole of it, with every block in the place where it was first told.
+    pub(super) fn tell_all(&mut self, events: &[Event]) -> Vec<Block> {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for event in events {
+            let block = self.tell(event);
+            if let Some(&place) = places.get(&block.id) {
+                blocks[place] = block;
+            } else {
+                places.insert(block.id.clone(), blocks.len());
+                blocks.push(block);
+            }
+        }
+        blocks
+    }
+}
+
+fn tokens(usage: Usage) -> String {
+    format!("{} in · {} out", figures::count(usage.input_tokens), figures::count(usage.output_tokens))
+}
+
+fn mark(body: &EventBody) -> (Tone, String) {
+    match body {
+        EventBody::Status { status, failure } => match (status, failure) {
+            (Status::Queued, _) => (Tone::Note, "Submitted".to_owned()),
+            (Status::Running, _) => (Tone::Note, "Started".to_owned()),
+            (Status::Completed, _) => (Tone::Success, "Completed".to_owned()),
+            (Status::Cancelled, _) => (Tone::Warning, "Cancelled".to_owned()),
+            (Status::Failed, Some(failure)) => {
+                (Tone::Failure, format!("Failed: {}", failure.kind.as_str().replace('_', " ")))
+            }
+            (Status::Failed, None) => (Tone::Failure, "Failed".to_owned()),
+        },
+        EventBody::Stage { stage } => (Tone::Stage, stage_word(*stage).to_owned()),
+        EventBody::Note { message } => (Tone::Note, message.clone()),
+        EventBody::Warning { message } => (Tone::Warning, message.clone()),
+        EventBody::SetupEnded { exit_code, duration_ms } => {
+            let tone = if *exit_code == 0 { Tone::Note } else { Tone::Failure };
+            (tone, format!("setup.sh ended with exit code {exit_code} after {}", figures::milliseconds(*duration_ms)))
+        }
+        EventBody::AgentsFile { path, bytes, cut_bytes: 0 } => {
+            (Tone::Note, format!("{path} was given to the model ({})", figures::bytes(*bytes)))
+        }
+        EventBody::AgentsFile { path, bytes, cut_bytes } => {
+            let (all, cut) = (figures::bytes(*bytes), figures::bytes(*cut_bytes));
+            (Tone::Warning, format!("{path} was given to the model ({all}, of which {cut} were cut off)"))
+        }
+        EventBody::Compacted { before_tokens, kept_messages } => {
+            let kept = figures::plural(*kept_messages, "message", "messages");
+            let tokens = figures::count(*before_tokens);
+            (
+                Tone::Note,
+                format!(
+                    "The older part of the conversation ({tokens} tokens in all) was summed up; the last {kept} stay"
+                ),
+            )
+        }
+        EventBody::Diff { diff } => {
+            let files = figures::plural(diff.files, "file", "files");
+            (Tone::Note, format!("Patch written: {files}, +{} \u{2212}{}", diff.insertions, diff.deletions))
+        }
+        // These have blocks of their own.
+        EventBody::ModelAsked { .. }
+        | EventBody::ModelReplied { .. }
+        | EventBody::Critique { .. }
+        | EventBody::ToolCalled { .. }
+        | EventBody::ToolReturned { .. } => (Tone::Note, String::new()),
+    }
+}

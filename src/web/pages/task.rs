@@ -1,0 +1,79 @@
+//! `/tasks/{id}`: one task; its cancel and retry buttons.
+
+use askama::Template;
+use axum::{
+    extract::State,
+    response::{Redirect, Response},
+};
+use serde::Deserialize;
+
+use super::{
+    call::{CallBody, Outcome},
+    figures, page,
+    setup_log::{self, SetupLog},
+    story::{Block, BlockBody, Story},
+    task_view::TaskView,
+};
+use crate::web::{
+    AppState,
+    error::WebError,
+    extract::{Query, TaskPath},
+    submit,
+};
+
+/// Events on one page; older ones are a link away.
+const PAGE: u32 = 400;
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct TaskQuery {
+    /// Show the events before this number instead of the last ones.
+    before: Option<u64>,
+}
+
+#[derive(Template)]
+#[template(path = "task.html")]
+struct TaskPage {
+    view: TaskView,
+    story: Vec<Block>,
+    log: SetupLog,
+    /// The first event on this page, when there are earlier ones.
+    earlier: Option<u64>,
+    /// The last event on this page: the stream goes on after it.
+    last: u64,
+    is_live: bool,
+}
+
+pub(in crate::web) async fn get(
+    State(state): State<AppState>,
+    TaskPath(id): TaskPath,
+    Query(query): Query<TaskQuery>,
+) -> Result<Response, WebError> {
+    // The view comes last: it may show what the story does not yet, which the stream then tells.
+    state.db.task(&id).await?;
+    let end = match query.before {
+        Some(before) => before.saturating_sub(1),
+        None => state.db.last_seq(&id).await?,
+    };
+    let start = end.saturating_sub(PAGE.into());
+    let mut events = state.db.events_after(&id, start, PAGE).await?;
+    events.retain(|event| event.seq <= end);
+    let story = Story::resume(&state, &id, start).await?.tell_all(&events);
+    let log = setup_log::read(state.data_dir.task_logs(&id)).await?;
+    let view = TaskView::load(&state, &id).await?;
+    let is_live = query.before.is_none();
+    let earlier = (start > 0).then_some(start + 1);
+    page(&TaskPage { is_live, earlier, last: events.last().map_or(end, |event| event.seq), view, story, log })
+}
+
+pub(in crate::web) async fn cancel(
+    State(state): State<AppState>,
+    TaskPath(id): TaskPath,
+) -> Result<Redirect, WebError> {
+    state.queue.cancel(&id).await?;
+    Ok(Redirect::to(&format!("/tasks/{id}")))
+}
+
+pub(in crate::web) async fn retry(State(state): State<AppState>, TaskPath(id): TaskPath) -> Result<Redirect, WebError> {
+    let task = submit::again(&state, &id).await?;
+    Ok(Redirect::to(&format!("/tasks/{}", task.id)))
+}

@@ -1,0 +1,174 @@
+//! What the page of a task shows beside its story: where it stands, what it cost, what came of it.
+
+use std::time::Duration;
+
+use askama::Template;
+use jiff::Timestamp;
+use tokio::time::timeout;
+
+use super::{
+    diff::read_patch,
+    figures,
+    patch::{Patch, Room},
+};
+use crate::{
+    artifacts, blocking,
+    domain::{
+        event::{Event, EventBody},
+        source::Source,
+        task::{Stage, Status, Task},
+        task_id::TaskId,
+    },
+    web::{AppState, error::WebError},
+};
+
+pub(super) struct TaskView {
+    pub(super) task: Task,
+    /// What happens right now, and since when.
+    pub(super) now: Option<(String, Timestamp)>,
+    pub(super) stages: Vec<StageView>,
+    /// The counts of the changed files.
+    pub(super) patch: Option<Patch>,
+    pub(super) artifacts: Vec<artifacts::Artifact>,
+}
+
+/// The view on its own, as the live stream sends it; the page includes the same template.
+#[derive(Template)]
+#[template(path = "task/state.html")]
+pub(super) struct StatePiece<'a> {
+    pub(super) view: &'a TaskView,
+}
+
+pub(super) struct StageView {
+    pub(super) word: &'static str,
+    pub(super) class: &'static str,
+    pub(super) took: Option<String>,
+    pub(super) since: Option<Timestamp>,
+}
+
+/// Only the counts are shown here, no lines.
+const ROOM: Room = Room { lines: 0, lines_per_file: 0 };
+/// A page does not wait for Docker.
+const DOCKER_PATIENCE: Duration = Duration::from_millis(300);
+
+pub(super) fn stage_word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Fetch => "Fetch",
+        Stage::Setup => "Setup",
+        Stage::Agent => "Agent",
+        Stage::Collect => "Collect",
+        Stage::CleanUp => "Clean up",
+    }
+}
+
+impl TaskView {
+    pub(super) async fn load(state: &AppState, id: &TaskId) -> Result<Self, WebError> {
+        let task = state.db.task(id).await?;
+        let outline = state.db.outline(id).await?;
+        let last = state.db.last_seq(id).await?;
+        let recent = state.db.events_after(id, last.saturating_sub(1), 1).await?;
+        let now = match task.status {
+            Status::Queued => Some((why_it_waits(state, id).await?, task.created_at)),
+            Status::Running => recent.last().or(outline.last()).map(|event| (what_happens(event, &task), event.at)),
+            Status::Completed | Status::Failed | Status::Cancelled => None,
+        };
+        let folder = state.data_dir.task_logs(id);
+        let patch = match task.diff {
+            Some(_) => read_patch(folder.clone(), ROOM).await?.map(|(patch, _)| patch),
+            None => None,
+        };
+        let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
+        Ok(Self { stages: stages(&outline, &task), task, now, patch, artifacts })
+    }
+
+    pub(super) fn source_address(&self) -> Option<&str> {
+        match &self.task.source {
+            Source::Git { git_url, .. } => Some(git_url.as_str()),
+            Source::Archive { .. } => None,
+        }
+    }
+
+    /// The instruction, when the title is not all of it.
+    pub(super) fn whole_instruction(&self) -> Option<&str> {
+        let text = self.task.instruction.as_str();
+        (text != self.task.instruction.title()).then_some(text)
+    }
+
+    pub(super) fn took(&self) -> Option<String> {
+        self.task.started_at.zip(self.task.finished_at).map(|(start, end)| figures::between(start, end))
+    }
+
+    /// Setup is what the reader wants to see: it runs, or the task ended with it.
+    pub(super) fn is_about_setup(&self) -> bool {
+        self.task.stage == Some(Stage::Setup)
+    }
+
+    /// Since when it runs.
+    pub(super) fn running_since(&self) -> Option<Timestamp> {
+        self.task.started_at.filter(|_| self.task.status == Status::Running)
+    }
+}
+
+fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
+    let mut entered: Vec<(Stage, Timestamp)> = Vec::new();
+    let mut end = None;
+    for event in outline {
+        match event.body {
+            EventBody::Stage { stage } => entered.push((stage, event.at)),
+            EventBody::Status { status, .. } if status.is_final() => end = Some(event.at),
+            _ => {}
+        }
+    }
+    let view = |stage: Stage| {
+        let word = stage_word(stage);
+        // After a restart of the server a stage may have begun twice; the last time counts.
+        let Some(at) = entered.iter().rposition(|(entered, _)| *entered == stage) else {
+            return StageView { word, class: "pending", took: None, since: None };
+        };
+        let start = entered[at].1;
+        let left = entered.get(at + 1).map(|(_, left)| *left);
+        match left.or(end) {
+            None => StageView { word, class: "active", took: None, since: Some(start) },
+            Some(end) => {
+                let is_where_it_failed = task.status == Status::Failed && task.stage == Some(stage);
+                let class = if is_where_it_failed { "failed" } else { "done" };
+                StageView { word, class, took: Some(figures::between(start, end)), since: None }
+            }
+        }
+    };
+    Stage::ALL.map(view).into_iter().collect()
+}
+
+async fn why_it_waits(state: &AppState, id: &TaskId) -> Result<String, WebError> {
+    if let Ok(Err(_)) = timeout(DOCKER_PATIENCE, (state.docker)()).await {
+        return Ok("Waiting: Docker does not answer. Run `atelier doctor` on the server.".to_owned());
+    }
+    let before = state.db.queue_position(id).await?;
+    let running = state.db.count_tasks(Status::Running).await?;
+    let most = state.config.queue.max_running;
+    Ok(match before {
+        0 if running < most as u64 => "Next in line; it starts in a moment.".to_owned(),
+        0 => format!("Next in line; {running} of at most {most} tasks are running."),
+        _ => format!("Place {} in line; at most {most} tasks run at a time.", before + 1),
+    })
+}
+
+fn what_happens(event: &Event, task: &Task) -> String {
+    match &event.body {
+        EventBody::ModelAsked { step } => format!("Step {step}: {} is thinking", task.model),
+        EventBody::ToolCalled { step, name, arguments, .. } => {
+            let what = ["command", "file_path", "path", "pattern"].iter().find_map(|key| arguments.get(key)?.as_str());
+            let what: String = what.unwrap_or_default().lines().next().unwrap_or_default().chars().take(160).collect();
+            format!("Step {step}: {name} {what}")
+        }
+        EventBody::Note { message } | EventBody::Warning { message } => message.clone(),
+        _ => match task.stage {
+            Some(Stage::Fetch) => "Fetching the code".to_owned(),
+            Some(Stage::Setup) => "Running setup.sh".to_owned(),
+            Some(Stage::Agent) => "The agent is at work".to_owned(),
+            Some(Stage::Collect) => "Collecting the results".to_owned(),
+            Some(Stage::CleanUp) => "Removing the container".to_owned(),
+            None => "Starting".to_owned(),
+        },
+    }
+}

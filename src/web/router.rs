@@ -1,0 +1,111 @@
+//! The table of routes, and the layers around them.
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::Uri,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::{MethodRouter, get, post},
+};
+use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
+
+use super::{
+    AppState, api, assets, auth, error,
+    error::WebError,
+    hosts::{self, AllowedHosts},
+    logs, pace, pages, security_headers,
+};
+
+/// Who may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Anybody.
+    Open,
+    /// Who is logged in or sends the admin token.
+    Admin,
+}
+
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    methods: MethodRouter<AppState>,
+}
+
+/// Every route of the server; everything else asks for the login too, and then is not found.
+pub(super) fn table() -> Vec<Route> {
+    let open = |path, methods| Route { path, access: Access::Open, methods };
+    let admin = |path, methods| Route { path, access: Access::Admin, methods };
+    vec![
+        admin("/", get(pages::list::get)),
+        admin("/live", get(pages::list::live)),
+        admin("/new", get(pages::new::get)),
+        admin("/tasks", upload(post(pages::new::post))),
+        admin("/tasks/{id}", get(pages::task::get)),
+        admin("/tasks/{id}/live", get(pages::live::get)),
+        admin("/tasks/{id}/diff", get(pages::diff::get)),
+        admin("/tasks/{id}/cancel", post(pages::task::cancel)),
+        admin("/tasks/{id}/retry", post(pages::task::retry)),
+        admin("/logs/{id}/{*name}", get(logs::get)),
+        admin("/logout", post(pages::login::logout)),
+        admin("/api/tasks", upload(get(api::tasks::list).post(api::tasks::post))),
+        admin("/api/tasks/{id}", get(api::tasks::get)),
+        admin("/api/tasks/{id}/cancel", post(api::tasks::cancel)),
+        admin("/api/tasks/{id}/retry", post(api::tasks::retry)),
+        admin("/api/tasks/{id}/events", get(api::events::get)),
+        admin("/api/openapi.json", get(api::openapi::get)),
+        open("/healthz", get(api::health::alive)),
+        open("/readyz", get(api::health::ready)),
+        open("/login", get(pages::login::get).post(pages::login::post)),
+        open("/robots.txt", get(assets::robots)),
+        open("/static/{name}", get(assets::get)),
+    ]
+}
+
+/// Bodies are small except where an archive comes: those handlers count for themselves.
+const MAX_BODY_BYTES: usize = 256 * 1024;
+
+pub(super) fn router(state: AppState) -> Router {
+    let (mut open, mut closed) = (Router::new(), Router::new().fallback(not_found));
+    for route in table() {
+        match route.access {
+            Access::Open => open = open.route(route.path, route.methods),
+            Access::Admin => closed = closed.route(route.path, route.methods),
+        }
+    }
+    // The layer added last sees a request first. Forgery is judged after the login: without one there is nothing to forge.
+    let csrf = csrf(&state);
+    let closed = closed.layer(csrf.clone()).layer(from_fn_with_state(state.clone(), auth::require_login));
+    let open = open.layer(csrf);
+    closed
+        .merge(open)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(pace::limit_time))
+        .layer(from_fn(pace::require_pace))
+        .layer(from_fn_with_state(AllowedHosts::new(&state.config.server), hosts::check))
+        .layer(CatchPanicLayer::custom(|panic| WebError::panic(panic).into_response()))
+        .layer(from_fn(error::render))
+        .layer(from_fn(security_headers::set))
+        .with_state(state)
+}
+
+fn upload(methods: MethodRouter<AppState>) -> MethodRouter<AppState> {
+    methods.layer(DefaultBodyLimit::disable())
+}
+
+type Refusal = fn(tower_http::csrf::ProtectionError) -> axum::response::Response;
+
+fn csrf(state: &AppState) -> CsrfLayer<Refusal> {
+    let refuse: Refusal = |_| WebError::CrossOrigin.into_response();
+    let layer = || CsrfLayer::new().with_rejection_response(refuse);
+    // A proxy may speak to us under another name than browsers use; theirs is the public URL's.
+    let public = state.config.server.public_url.as_deref().and_then(|url| url::Url::parse(url).ok());
+    match public.map(|url| layer().add_trusted_origin(url.origin().ascii_serialization())) {
+        Some(Ok(with_public)) => with_public,
+        Some(Err(_)) | None => layer(),
+    }
+}
+
+async fn not_found(_: Uri) -> WebError {
+    WebError::NotFound
+}

@@ -1,0 +1,125 @@
+//! From what was sent to a queued task: the one way in for the form and the API.
+
+mod check;
+mod received;
+mod upload;
+
+use axum::extract::multipart::MultipartError;
+use serde::{Deserialize, Serialize};
+
+use super::{AppState, error::WebError};
+use crate::{
+    domain::{
+        limits::{Limits, LimitsWish},
+        source::Source,
+        task::{NewTask, Task},
+        task_id::TaskId,
+    },
+    pipeline::queue::SubmitError,
+};
+pub(super) use received::{Received, Typed};
+use upload::Upload;
+pub(super) use upload::drain;
+
+/// The JSON of `POST /api/tasks`; the fields of a form have the same names.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Submission {
+    pub(super) source: Option<GitSource>,
+    /// What is to be done, in plain words; at most 64 KiB.
+    #[serde(default)]
+    pub(super) task: String,
+    /// `modify` (the default) or `analyze`.
+    pub(super) mode: Option<String>,
+    /// `PROVIDER/model-id`; the configured one when left out.
+    pub(super) model: Option<String>,
+    /// The container image; the configured one when left out.
+    pub(super) image: Option<String>,
+    #[serde(default)]
+    pub(super) limits: LimitsWish,
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GitSource {
+    /// `https://host/owner/repository`
+    pub(super) git_url: String,
+    /// A branch, a tag or a full commit id; the default branch when left out.
+    pub(super) git_ref: Option<String>,
+}
+
+/// What is wrong with one field; the name is that of the form and the JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, thiserror::Error, utoipa::ToSchema)]
+#[error("{field}: {message}")]
+pub(super) struct FieldError {
+    pub(super) field: String,
+    pub(super) kind: String,
+    pub(super) message: String,
+}
+
+impl FieldError {
+    pub(super) fn new(field: impl Into<String>, message: &(impl ToString + ?Sized)) -> Self {
+        Self { field: field.into(), kind: "invalid".to_owned(), message: message.to_string() }
+    }
+}
+
+/// Checks what was sent and queues it. Once this returns a task, the task survives whatever happens to the server.
+pub(super) async fn submit(state: &AppState, submission: Submission, upload: Option<Upload>) -> Result<Task, WebError> {
+    let new =
+        check::check(submission, upload.as_ref(), &state.config).map_err(|fields| WebError::Invalid { fields })?;
+    if let Some(upload) = &upload {
+        upload.inspect(&state.config).await?;
+    }
+    queue(state, new, upload).await
+}
+
+/// Queues a task like one there was: the same source, instruction, model and limits.
+pub(super) async fn again(state: &AppState, id: &TaskId) -> Result<Task, WebError> {
+    let task = state.db.task(id).await?;
+    let upload = match &task.source {
+        Source::Git { .. } => None,
+        Source::Archive { name, bytes } => {
+            Some(Upload::link(state, &state.data_dir.task(id).upload(), name.clone(), *bytes).await?)
+        }
+    };
+    let Limits { max_steps, max_tokens, max_cost_usd, setup_timeout_s, task_timeout_s } = task.limits;
+    let limits = LimitsWish {
+        max_steps: Some(max_steps),
+        max_tokens: Some(max_tokens),
+        max_cost_usd: Some(max_cost_usd),
+        setup_timeout_s: Some(setup_timeout_s),
+        task_timeout_s: Some(task_timeout_s),
+    };
+    let new = NewTask {
+        source: task.source,
+        instruction: task.instruction,
+        mode: task.mode,
+        model: Some(task.model),
+        image: Some(task.image),
+        limits,
+    };
+    queue(state, new, upload).await
+}
+
+async fn queue(state: &AppState, new: NewTask, upload: Option<Upload>) -> Result<Task, WebError> {
+    if state.shutdown.is_cancelled() {
+        return Err(WebError::Stopping);
+    }
+    let queue = state.queue.clone();
+    // A client that goes away now must not leave half a task behind, so this part runs to its end.
+    let submitted = tokio::spawn(async move {
+        let path = upload.as_ref().map(|upload| upload.path().to_owned());
+        queue.submit(new, path).await
+    });
+    match submitted.await.map_err(WebError::internal)? {
+        Ok(task) => Ok(task),
+        Err(SubmitError::Db(error)) => Err(error.into()),
+        Err(SubmitError::Disk(error)) => Err(error.into()),
+    }
+}
+
+impl From<MultipartError> for WebError {
+    fn from(error: MultipartError) -> Self {
+        Self::Malformed(format!("The form cannot be read: {}", error.body_text()))
+    }
+}

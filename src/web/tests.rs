@@ -1,0 +1,12 @@
+//! The router as a whole, with a real database in a folder of its own.
+//!
+//! `Site` speaks in the words of the web: who is logged in, what is sent, what comes back.
+
+mod access;
+mod reading;
+mod serving;
+mod shapes;
+mod site;
+mod submitting;
+
+use site::Site;

@@ -1,0 +1,104 @@
+// The form of a new task: drop a zip anywhere, send with Ctrl+Enter, see how far the upload is. Without it the form works too.
+"use strict";
+
+const form = document.getElementById("new-task");
+const archive = document.getElementById("archive");
+const clear = document.getElementById("clear-archive");
+const send = document.getElementById("send");
+const progress = document.getElementById("progress");
+const progressText = document.getElementById("progress-text");
+const problem = document.getElementById("problem");
+
+function say(field, message) {
+  const place = field ? document.querySelector(`[data-error-for="${field}"]`) : problem;
+  place.textContent = message;
+  place.hidden = !message;
+}
+
+function isSmallEnough() {
+  const file = archive.files[0];
+  const fits = !file || file.size <= Number(form.dataset.maxBytes);
+  say("archive", fits ? "" : `the archive is larger than ${form.dataset.maxText}, the limit of this server`);
+  return fits;
+}
+
+archive.addEventListener("change", () => {
+  clear.hidden = archive.files.length === 0;
+  isSmallEnough();
+});
+clear.addEventListener("click", () => {
+  archive.value = "";
+  archive.dispatchEvent(new Event("change"));
+});
+
+let depth = 0;
+const holdsFiles = (event) => [...event.dataTransfer.types].includes("Files");
+addEventListener("dragenter", (event) => { if (holdsFiles(event)) { depth += 1; document.body.classList.add("dropping"); } });
+addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); if (depth === 0) document.body.classList.remove("dropping"); });
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", (event) => {
+  event.preventDefault();
+  depth = 0;
+  document.body.classList.remove("dropping");
+  if (event.dataTransfer.files.length > 0) {
+    archive.files = event.dataTransfer.files;
+    archive.dispatchEvent(new Event("change"));
+  }
+});
+
+addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    form.requestSubmit();
+  }
+});
+
+function stopped(message) {
+  send.disabled = false;
+  progress.hidden = true;
+  progressText.textContent = "";
+  if (message) say(null, message);
+}
+
+// The answer to a refused form is the form with its messages; they are taken over, so that the chosen file stays.
+function takeOver(html) {
+  const answer = new DOMParser().parseFromString(html, "text/html");
+  let first = null;
+  for (const place of document.querySelectorAll("[data-error-for]")) {
+    const message = answer.getElementById(place.id)?.textContent ?? "";
+    say(place.dataset.errorFor, message);
+    if (!message) continue;
+    first ??= place;
+    const folded = place.closest("details");
+    if (folded) folded.open = true;
+  }
+  const general = answer.getElementById("problem")?.textContent.trim() || (first ? "" : "The server refused the task.");
+  stopped(general);
+  first?.scrollIntoView({ block: "center" });
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!isSmallEnough()) return;
+  say(null, "");
+  send.disabled = true;
+  const request = new XMLHttpRequest();
+  request.open("POST", form.action);
+  request.setRequestHeader("accept", "text/html");
+  if (archive.files.length > 0) {
+    progress.hidden = false;
+    request.upload.addEventListener("progress", (sent) => {
+      if (!sent.lengthComputable) return;
+      progress.value = sent.loaded / sent.total;
+      progressText.textContent = sent.loaded < sent.total ? `${Math.round(100 * progress.value)} %` : "checking the archive";
+    });
+  }
+  request.addEventListener("load", () => {
+    if (request.status < 400) location.assign(request.responseURL);
+    else takeOver(request.responseText);
+  });
+  request.addEventListener("error", () => stopped("The upload broke off. Check the connection, then send it again."));
+  request.send(new FormData(form));
+});
+// Coming back to this page from the task, the form can be sent again.
+addEventListener("pageshow", () => stopped(""));

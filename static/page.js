@@ -1,0 +1,66 @@
+// On every page: times that tick, buttons that copy, and the list that keeps itself fresh.
+"use strict";
+
+// As the server writes durations (pages/figures.rs).
+function duration(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const minutes = Math.floor(seconds / 60), hours = Math.floor(seconds / 3600), days = Math.floor(seconds / 86400);
+  const two = (large, small) => small.startsWith("0 ") ? large : `${large} ${small}`;
+  if (seconds < 60) return `${seconds} s`;
+  if (minutes < 60) return two(`${minutes} min`, `${seconds % 60} s`);
+  if (hours < 24) return two(`${hours} h`, `${minutes % 60} min`);
+  return two(`${days} d`, `${hours % 24} h`);
+}
+
+function ago(at) {
+  const seconds = (Date.now() - at) / 1000;
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  if (seconds < 604800) return `${Math.floor(seconds / 86400)} d ago`;
+  return null;
+}
+
+function setText(element, text) {
+  if (text !== null && element.textContent !== text) element.textContent = text;
+}
+
+function tick() {
+  for (const element of document.querySelectorAll("[data-since]"))
+    setText(element, duration(Date.now() - Number(element.dataset.since)));
+  for (const element of document.querySelectorAll("time[data-ago]"))
+    setText(element, ago(Date.parse(element.dateTime)));
+  for (const element of document.querySelectorAll("time[data-clock]")) {
+    const at = new Date(element.dateTime);
+    setText(element, at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }));
+    element.title = at.toLocaleString();
+    element.removeAttribute("data-clock");
+  }
+}
+setInterval(tick, 1000);
+tick();
+
+for (const button of document.querySelectorAll("[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+}
+
+if (document.querySelector("[data-live-list]")) {
+  const refresh = async () => {
+    const list = document.querySelector("[data-live-list]");
+    if (document.hidden || list.contains(document.activeElement)) return;
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    if (!answer.ok || answer.redirected) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const part = fresh.querySelector("[data-live-list]");
+    if (part) list.replaceWith(document.adoptNode(part));
+    tick();
+  };
+  new EventSource("/live").addEventListener("change", refresh);
+  document.addEventListener("visibilitychange", refresh);
+}

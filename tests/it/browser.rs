@@ -1,0 +1,64 @@
+//! What a person does in a browser: log in, drop a zip, watch, see the patch.
+
+use serde_json::json;
+
+use crate::{
+    harness::{Atelier, Browser, Settings, Zip, leap_year},
+    model_server::{ModelServer, Reply},
+};
+
+#[tokio::test]
+async fn a_person_submits_a_zip_and_sees_the_patch() {
+    let atelier = Atelier::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let zip = folder.path().join("leap-year.zip");
+    std::fs::write(&zip, Zip::new().folder(&leap_year()).bytes()).unwrap();
+    let browser = Browser::open().await;
+
+    browser.page.goto(&atelier.login_link("/new")).await.unwrap();
+    browser.sees("#archive").await.send_keys(zip.to_str().unwrap()).await.unwrap();
+    browser.sees("#task").await.send_keys("Mend the tests.").await.unwrap();
+    browser.click("#new-task button.primary").await;
+
+    // The page of the task comes by itself and fills while the task runs.
+    browser.reads("Mend the tests.").await;
+    browser.reads("pytest -q").await;
+    browser.reads("What was wrong").await;
+    browser.reads("completed").await;
+    browser.click("#outcome a[href$='/diff']").await;
+    browser.reads("year % 400 == 0").await;
+}
+
+#[tokio::test]
+async fn r49_what_agents_and_people_write_never_becomes_markup() {
+    let evil = "<script>window.breached = 1</script><img src=x onerror=\"window.breached = 1\">";
+    let model = ModelServer::start().await;
+    model.will(
+        Reply::text(evil).tool_call("run_command", json!({ "command": format!("echo '{evil}' | tee '<b>bold'") })),
+    );
+    model.will(Reply::text(evil));
+    let atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
+    let zip = Zip::new().executable("setup.sh", &format!("#!/bin/sh\ncat <<'END'\n{evil}\nEND\n"));
+    let task = atelier.submit_zip(zip, evil, &[]).await;
+    task.completed().await;
+    let browser = Browser::open().await;
+
+    browser.page.goto(&atelier.login_link("/")).await.unwrap();
+    for path in ["/".to_owned(), format!("/tasks/{}", task.id), format!("/tasks/{}/diff", task.id)] {
+        browser.page.goto(&atelier.url(&path)).await.unwrap();
+        browser.reads("<script>").await;
+        let foreign =
+            "return [window.breached, document.querySelectorAll('main img, main b, script:not([src])').length]";
+        assert_eq!(browser.page.execute(foreign, vec![]).await.unwrap(), json!([null, 0]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_shown_without_a_login() {
+    let atelier = Atelier::start().await;
+    let browser = Browser::open().await;
+    for path in ["/", "/new", "/tasks/20261120_aaaaaaaaaaaa"] {
+        browser.page.goto(&atelier.url(path)).await.unwrap();
+        assert!(browser.page.current_url().await.unwrap().path().starts_with("/login"), "{path}");
+    }
+}

@@ -1,0 +1,13 @@
+//! The harness: a real server on a fresh data directory, real Docker beneath it, in the words of its users.
+
+mod browser;
+mod docker;
+mod server;
+mod sources;
+mod task;
+
+pub(crate) use browser::Browser;
+pub(crate) use docker::{containers_of, inspect, networks_of};
+pub(crate) use server::{Atelier, Settings};
+pub(crate) use sources::{Zip, apply_patch, commit_all, leap_year, sh};
+pub(crate) use task::Task;

@@ -1,0 +1,19 @@
+//! The integration tests. Each file holds the tests of one thing; folders hold what they need for it.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test says so by panicking")]
+
+mod brain;
+mod browser;
+mod floors;
+#[expect(dead_code, reason = "its login is for the unit tests of `src/git`")]
+mod git_server;
+mod harness;
+mod intake;
+#[expect(dead_code, reason = "its faults are for the unit tests of `src/llm`")]
+mod model_server;
+mod official_clients;
+mod other_agents;
+mod restarts;
+mod sandbox;
+mod step_protocol;
+mod terminal;
+mod whole_tasks;

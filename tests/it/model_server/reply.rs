@@ -1,0 +1,112 @@
+//! What the model server is to answer, in no provider's words.
+
+use serde_json::{Value, json};
+
+pub(crate) enum Reply {
+    Spoken(Spoken),
+    Fault(Fault),
+}
+
+/// An answer of the model. Counts are whole: `input` includes `cached`.
+#[derive(Default)]
+pub(crate) struct Spoken {
+    pub(super) text: String,
+    pub(super) thinking: Option<String>,
+    pub(super) calls: Vec<SpokenCall>,
+    pub(super) cut_by_limit: bool,
+    pub(super) input: u64,
+    pub(super) cached: u64,
+    pub(super) output: u64,
+}
+
+pub(super) struct SpokenCall {
+    pub(super) name: String,
+    /// An object; or a string that goes out as it is, which may be no JSON (OpenAI only).
+    pub(super) arguments: Value,
+}
+
+pub(crate) enum Fault {
+    Status {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        message: String,
+    },
+    /// `200 OK` with whatever this is.
+    Body {
+        content_type: &'static str,
+        body: String,
+    },
+    /// Takes the request and says nothing.
+    Hang,
+    /// Promises more bytes than come.
+    Cut,
+}
+
+impl Reply {
+    pub(crate) fn text(text: &str) -> Spoken {
+        Spoken { text: text.to_owned(), input: 11, output: 7, ..Spoken::default() }
+    }
+
+    /// An error in the provider's own shape.
+    pub(crate) fn status(status: u16, message: &str) -> Self {
+        Self::Fault(Fault::Status { status, headers: Vec::new(), message: message.to_owned() })
+    }
+
+    pub(crate) fn body(content_type: &'static str, body: &str) -> Self {
+        Self::Fault(Fault::Body { content_type, body: body.to_owned() })
+    }
+
+    pub(crate) fn redirect(location: &str) -> Self {
+        Self::status(307, "moved").with_header("location", location)
+    }
+
+    pub(crate) fn hang() -> Self {
+        Self::Fault(Fault::Hang)
+    }
+
+    pub(crate) fn cut() -> Self {
+        Self::Fault(Fault::Cut)
+    }
+
+    pub(crate) fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        if let Self::Fault(Fault::Status { headers, .. }) = &mut self {
+            headers.push((name, value.to_owned()));
+        }
+        self
+    }
+}
+
+impl Spoken {
+    pub(crate) fn tool_call(mut self, name: &str, arguments: Value) -> Self {
+        self.calls.push(SpokenCall { name: name.to_owned(), arguments });
+        self
+    }
+
+    pub(crate) fn thinking(mut self, thinking: &str) -> Self {
+        self.thinking = Some(thinking.to_owned());
+        self
+    }
+
+    pub(crate) fn usage(mut self, input: u64, cached: u64, output: u64) -> Self {
+        (self.input, self.cached, self.output) = (input, cached, output);
+        self
+    }
+
+    pub(crate) fn cut_by_limit(mut self) -> Self {
+        self.cut_by_limit = true;
+        self
+    }
+}
+
+impl SpokenCall {
+    /// As a string, the way OpenAI sends it.
+    pub(super) fn arguments_text(&self) -> String {
+        self.arguments.as_str().map_or_else(|| json!(self.arguments).to_string(), str::to_owned)
+    }
+}
+
+impl From<Spoken> for Reply {
+    fn from(spoken: Spoken) -> Self {
+        Self::Spoken(spoken)
+    }
+}

@@ -1,0 +1,97 @@
+"""Drives the model server with a provider's own client: official_clients.py CLIENT URL."""
+
+import sys
+
+TOOL = {
+    "name": "read_file",
+    "description": "Reads a file.",
+    "parameters": {"type": "object", "properties": {"path": {"type": "string"}}},
+}
+
+
+def openai(url):
+    import openai
+
+    client = openai.OpenAI(base_url=url + "/v1", api_key="sk-test", max_retries=0)
+    ask = lambda messages: client.chat.completions.create(
+        model="gpt-5", max_completion_tokens=100, messages=messages, tools=[{"type": "function", "function": TOOL}]
+    )
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What does a.txt say?"}]
+    first = ask(messages)
+    message = first.choices[0].message
+    call = message.tool_calls[0]
+    assert first.choices[0].finish_reason == "tool_calls" and message.content == "Let me look.", first
+    assert (call.function.name, call.function.arguments) == ("read_file", '{"path":"a.txt"}'), call
+    usage = first.usage
+    assert (usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens, usage.completion_tokens) == (100, 60, 20), usage
+    messages.append(message)
+    try:
+        ask(messages + [{"role": "user", "content": "well?"}])
+        raise AssertionError("a call without a result was accepted")
+    except openai.BadRequestError as error:
+        assert "did not have response messages" in error.message, error
+    second = ask(messages + [{"role": "tool", "tool_call_id": call.id, "content": "hello"}])
+    assert second.choices[0].message.content == "It says hello.", second
+    try:
+        ask(messages[:2])
+        raise AssertionError("429 was not seen")
+    except openai.RateLimitError as error:
+        assert error.response.headers["retry-after"] == "7" and "slow down" in error.message, error
+    assert ask(messages[:2]).choices[0].finish_reason == "length"
+
+
+def anthropic(url):
+    import anthropic
+
+    client = anthropic.Anthropic(base_url=url, api_key="sk-ant-test", max_retries=0)
+    tool = {"name": TOOL["name"], "description": TOOL["description"], "input_schema": TOOL["parameters"]}
+    ask = lambda messages: client.messages.create(
+        model="claude", max_tokens=100, system="Be brief.", messages=messages, tools=[tool]
+    )
+    messages = [{"role": "user", "content": "What does a.txt say?"}]
+    first = ask(messages)
+    text, use = first.content
+    assert first.stop_reason == "tool_use" and text.text == "Let me look.", first
+    assert (use.name, use.input) == ("read_file", {"path": "a.txt"}), use
+    usage = first.usage
+    assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (40, 60, 20), usage
+    messages.append({"role": "assistant", "content": [text.model_dump(exclude_none=True), use.model_dump(exclude_none=True)]})
+    try:
+        ask(messages + [{"role": "user", "content": "well?"}])
+        raise AssertionError("a use without a result was accepted")
+    except anthropic.BadRequestError as error:
+        assert error.body["error"]["type"] == "invalid_request_error" and "tool_result" in str(error), error
+    result = {"type": "tool_result", "tool_use_id": use.id, "content": "hello"}
+    second = ask(messages + [{"role": "user", "content": [result]}])
+    assert second.content[0].text == "It says hello." and second.stop_reason == "end_turn", second
+    try:
+        ask(messages[:1])
+        raise AssertionError("429 was not seen")
+    except anthropic.RateLimitError as error:
+        assert error.response.headers["retry-after"] == "7" and "slow down" in str(error), error
+    assert ask(messages[:1]).stop_reason == "max_tokens"
+
+
+def ollama(url):
+    import ollama
+
+    client = ollama.Client(host=url)
+    ask = lambda messages: client.chat(model="qwen3", messages=messages, tools=[{"type": "function", "function": TOOL}])
+    messages = [{"role": "user", "content": "What does a.txt say?"}]
+    first = ask(messages)
+    call = first.message.tool_calls[0].function
+    assert (call.name, dict(call.arguments)) == ("read_file", {"path": "a.txt"}), call
+    assert (first.prompt_eval_count, first.eval_count, first.done_reason) == (100, 20, "stop"), first
+    messages.append(first.message)
+    second = ask(messages + [{"role": "tool", "content": "hello", "tool_name": "read_file"}])
+    assert second.message.content == "It says hello.", second
+    try:
+        ask(messages[:1])
+        raise AssertionError("429 was not seen")
+    except ollama.ResponseError as error:
+        assert (error.status_code, error.error) == (429, "slow down"), error
+    assert ask(messages[:1]).done_reason == "length"
+
+
+{"openai": openai, "anthropic": anthropic, "ollama": ollama}[sys.argv[1]](sys.argv[2])
+print("understood")
