@@ -3,6 +3,7 @@
 mod api;
 mod assets;
 mod auth;
+mod body;
 mod error;
 mod escape;
 mod extract;

@@ -2,7 +2,6 @@
 
 use axum::{
     Json,
-    body::to_bytes,
     extract::{FromRequest, Multipart, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
@@ -20,7 +19,7 @@ use crate::{
         task_id::TaskId,
     },
     web::{
-        AppState,
+        AppState, body,
         error::{Problem, WebError},
         extract::{BaseUrl, Query, TaskPath},
         submit::{self, FieldError, Received, Submission},
@@ -192,7 +191,7 @@ pub(in crate::web) async fn open_form(state: &AppState, request: Request) -> Res
     let limit = state.config.source.max_zip_bytes;
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit.saturating_add(MAX_FORM_EXTRA_BYTES)) {
-        submit::drain(request.into_body().into_data_stream()).await;
+        body::drain(request.into_body().into_data_stream()).await;
         return Err(WebError::ArchiveTooLarge { limit });
     }
     Multipart::from_request(request, &()).await.map_err(|error| WebError::Malformed(error.body_text()))
@@ -205,8 +204,7 @@ async fn created(state: &AppState, task: Task, base: &BaseUrl) -> Result<Respons
 }
 
 async fn read_json(request: Request) -> Result<Submission, WebError> {
-    // It fails for a body that is too long, or for a client that has gone and hears nothing.
-    let body = to_bytes(request.into_body(), MAX_JSON_BYTES).await;
+    let body = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
     let body = body.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
     serde_json::from_slice(&body).map_err(|error| {
         let message = error.to_string();

@@ -19,7 +19,6 @@ use crate::{
 };
 pub(super) use received::{Received, Typed};
 use upload::Upload;
-pub(super) use upload::drain;
 
 /// The JSON of `POST /api/tasks`; the fields of a form have the same names.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]

@@ -1,13 +1,9 @@
 //! An uploaded archive on its way into a task's folder. Dropped, it takes its file along.
 
-use std::{
-    path::{Path, PathBuf},
-    pin::pin,
-};
+use std::path::{Path, PathBuf};
 
-use axum::{body::Bytes, extract::multipart::Field};
+use axum::extract::multipart::Field;
 use data_encoding::HEXLOWER;
-use futures_util::{Stream, StreamExt};
 use tokio::{
     fs::{self, OpenOptions},
     io::AsyncWriteExt,
@@ -18,7 +14,7 @@ use crate::{
     archive::{self, ArchiveError, UnpackLimits},
     blocking,
     config::Config,
-    web::{AppState, error::WebError},
+    web::{AppState, body::drain, error::WebError},
 };
 
 #[derive(Debug)]
@@ -87,20 +83,6 @@ impl Drop for Upload {
     fn drop(&mut self) {
         // Once it is in the task's folder there is nothing left to remove here.
         let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Reads on for a while without keeping anything: a sender that is cut off while it still sends sees a broken connection
-/// instead of the answer.
-pub(in crate::web) async fn drain<E>(body: impl Stream<Item = Result<Bytes, E>>) {
-    const MOST: usize = 64 * 1024 * 1024;
-    let mut body = pin!(body);
-    let mut read = 0;
-    while let Some(Ok(chunk)) = body.next().await {
-        read += chunk.len();
-        if read > MOST {
-            return;
-        }
     }
 }
 

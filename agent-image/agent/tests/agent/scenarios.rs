@@ -1,9 +1,12 @@
 //! The folders beneath `tests/scenarios`: `input/` is the code, `call.json` the call, `result.json` what must be in the
-//! result, `expected/` the code afterwards (without it: unchanged).
+//! result, `expected/` the code afterwards (without it: unchanged). `links.json` names symbolic links, before and after;
+//! they are no files here, since not every copy of a repository keeps links.
 //!
 //! `message` in `result.json` is a part of the real one; every other field is the whole value.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -34,6 +37,16 @@ fn play(scenario: &Path) -> Vec<String> {
         let copied = Command::new("cp").arg("-a").arg(input.join(".")).arg(bench.code()).status().unwrap();
         assert!(copied.success(), "{name}");
     }
+    let links: BTreeMap<String, String> = if scenario.join("links.json").exists() {
+        serde_json::from_value(json("links.json")).unwrap()
+    } else {
+        BTreeMap::new()
+    };
+    for (name, target) in &links {
+        let link = bench.code().join(name);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(target, link).unwrap();
+    }
     let before = tree(&bench.code());
     let result = bench.call(call["name"].as_str().unwrap(), &call["arguments"]);
     let mut complaints = Vec::new();
@@ -47,7 +60,13 @@ fn play(scenario: &Path) -> Vec<String> {
             complaints.push(format!("{name}: {field} is {got}, not {wanted}"));
         }
     }
-    let wanted = if scenario.join("expected").exists() { tree(&scenario.join("expected")) } else { before };
+    let wanted = if scenario.join("expected").exists() {
+        let mut expected = tree(&scenario.join("expected"));
+        expected.extend(links.iter().map(|(name, target)| (name.into(), format!("-> {target}"))));
+        expected
+    } else {
+        before
+    };
     let after = tree(&bench.code());
     if after != wanted {
         complaints.push(format!("{name}: the code is {after:#?}, not {wanted:#?}"));

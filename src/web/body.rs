@@ -1,0 +1,45 @@
+//! Bodies of requests, never longer than allowed.
+
+use std::pin::pin;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+
+/// Why there is no body.
+#[derive(Debug)]
+pub(super) enum BodyError {
+    TooLong,
+    /// The sender has gone and hears nothing.
+    Broken,
+}
+
+/// A body of at most `limit` bytes. The rest of a longer one is read before it is refused.
+pub(super) async fn at_most(limit: usize, body: Body) -> Result<Bytes, BodyError> {
+    let mut chunks = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| BodyError::Broken)?;
+        if whole.len() + chunk.len() > limit {
+            drop(whole);
+            drain(chunks).await;
+            return Err(BodyError::TooLong);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(whole.freeze())
+}
+
+/// Reads on for a while without keeping anything: a sender that is cut off while it still sends sees a broken connection
+/// instead of the answer.
+pub(super) async fn drain<E>(body: impl Stream<Item = Result<Bytes, E>>) {
+    const MOST: usize = 64 * 1024 * 1024;
+    let mut body = pin!(body);
+    let mut read = 0;
+    while let Some(Ok(chunk)) = body.next().await {
+        read += chunk.len();
+        if read > MOST {
+            return;
+        }
+    }
+}
