@@ -17,6 +17,7 @@ mod domain;
 mod git;
 mod llm;
 mod pipeline;
+mod redact;
 mod remove_tree;
 mod sandbox;
 mod telemetry;

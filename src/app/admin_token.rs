@@ -10,6 +10,8 @@ use std::{
 use data_encoding::BASE64URL_NOPAD;
 use secrecy::SecretString;
 
+use crate::redact;
+
 /// The token, and whether it was made just now.
 #[derive(Debug)]
 pub(crate) struct AdminToken {
@@ -19,6 +21,12 @@ pub(crate) struct AdminToken {
 
 /// Reads the token; makes one where there is none.
 pub(crate) fn load(path: &Path) -> io::Result<AdminToken> {
+    let loaded = read_or_create(path)?;
+    redact::register(&loaded.token);
+    Ok(loaded)
+}
+
+fn read_or_create(path: &Path) -> io::Result<AdminToken> {
     match fs::read_to_string(path) {
         Ok(text) if !text.trim().is_empty() => Ok(AdminToken { token: text.trim().into(), is_new: false }),
         Ok(_) => create(path),

@@ -1,4 +1,4 @@
-//! A log file that grows as output comes, up to a limit; of what is beyond only the end is kept.
+//! A log file that grows as output comes, up to a limit; of what is beyond only the end is kept. Secrets are masked.
 
 use std::{
     collections::VecDeque,
@@ -7,10 +7,13 @@ use std::{
     path::Path,
 };
 
+use crate::redact::MaskedStream;
+
 /// Writes the head as it comes, so that it can be followed; the tail comes with [`CappedLog::finish`].
 #[derive(Debug)]
 pub(crate) struct CappedLog {
     file: File,
+    mask: MaskedStream,
     room: u64,
     beyond: u64,
     tail: VecDeque<u8>,
@@ -23,11 +26,17 @@ const QUOTED_BYTES: usize = 2000;
 
 impl CappedLog {
     pub(crate) fn create(path: &Path, max_bytes: u64) -> io::Result<Self> {
-        Ok(Self { file: File::create(path)?, room: max_bytes, beyond: 0, tail: VecDeque::new(), failed: None })
+        let (file, mask) = (File::create(path)?, MaskedStream::default());
+        Ok(Self { file, mask, room: max_bytes, beyond: 0, tail: VecDeque::new(), failed: None })
     }
 
     /// An error of the disk is kept for [`CappedLog::finish`].
     pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let masked = self.mask.push(bytes);
+        self.add(&masked);
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
         let fits = usize::try_from(self.room).unwrap_or(usize::MAX).min(bytes.len());
         if fits > 0 && self.failed.is_none() {
             self.failed = self.file.write_all(&bytes[..fits]).err();
@@ -41,6 +50,8 @@ impl CappedLog {
 
     /// Adds what was beyond the limit: how much is missing, and the end.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
+        let rest = self.mask.finish();
+        self.add(&rest);
         if let Some(error) = self.failed.take() {
             return Err(error);
         }

@@ -1,8 +1,9 @@
 //! Copying out what a dead container left in its output folder. Names, links, kinds and sizes there are hostile.
+//! Secrets are masked in text; any other file with one in it is left out, since masking would break it.
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +13,7 @@ use rustix::{
 };
 
 use super::beneath::open_beneath;
+use crate::redact::{self, MaskedStream};
 
 /// What was taken, and what was left out and why.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,6 +26,7 @@ const MAX_FILE_BYTES: u64 = 100 * 1024 * 1024;
 const MAX_TOTAL_BYTES: u64 = 1024 * 1024 * 1024;
 const MAX_FILES: u64 = 20_000;
 const MAX_DEPTH: usize = 32;
+const CHUNK_BYTES: usize = 64 * 1024;
 /// More reasons than this tell nobody anything.
 const MAX_REASONS: usize = 20;
 
@@ -44,6 +47,10 @@ pub(crate) fn collect(output: &Path, logs: &Path) -> io::Result<Collected> {
             if matches!(name, "." | "..") {
                 continue;
             }
+            if redact::holds_secret(name.as_bytes()) {
+                collected.leave_out(&folder, "a name that holds a secret");
+                continue;
+            }
             let path = folder.join(name);
             match open_beneath(&root, &path, OFlags::empty())
                 .map(|file| (fstat(&file).map(|stat| (stat.st_mode, stat.st_size)), file))
@@ -61,8 +68,13 @@ pub(crate) fn collect(output: &Path, logs: &Path) -> io::Result<Collected> {
                         collected.leave_out(&path, "too large, or one too many");
                         continue;
                     }
-                    total += copy(file, &logs.join(place(&path)))?;
-                    collected.files += 1;
+                    match copy(file, &logs.join(place(&path)))? {
+                        Some(bytes) => {
+                            total += bytes;
+                            collected.files += 1;
+                        }
+                        None => collected.leave_out(&path, "no text, and there is a secret in it"),
+                    }
                 }
                 _ => collected.leave_out(&path, "not a regular file"),
             }
@@ -88,12 +100,29 @@ fn place(path: &Path) -> PathBuf {
     }
 }
 
-fn copy(from: OwnedFd, to: &Path) -> io::Result<u64> {
+/// The bytes written; `None` when the file must not be shown.
+fn copy(from: OwnedFd, to: &Path) -> io::Result<Option<u64>> {
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let mut target = File::create(to)?;
-    io::copy(&mut File::from(from).take(MAX_FILE_BYTES), &mut target)
+    let (mut source, mut target) = (File::from(from).take(MAX_FILE_BYTES), File::create(to)?);
+    let (mut mask, mut is_text, mut written) = (MaskedStream::default(), true, 0);
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let length = source.read(&mut chunk)?;
+        // As git judges it.
+        is_text &= !chunk[..length].contains(&0);
+        let masked = if length == 0 { mask.finish() } else { mask.push(&chunk[..length]) };
+        if mask.found() > 0 && !is_text {
+            std::fs::remove_file(to)?;
+            return Ok(None);
+        }
+        target.write_all(&masked)?;
+        written += masked.len() as u64;
+        if length == 0 {
+            return Ok(Some(written));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -126,5 +155,27 @@ mod tests {
             assert!(logs.join(name).is_file(), "{name}");
         }
         assert!(!logs.join("output/passwd").exists() && !logs.join("output/report/etc").exists());
+    }
+
+    #[test]
+    fn r61_text_comes_out_masked_and_what_cannot_be_masked_does_not_come_out() {
+        redact::register(&"sk-output-canary".into());
+        let folder = tempfile::tempdir().unwrap();
+        let (output, logs) = (folder.path().join("output"), folder.path().join("logs"));
+        std::fs::create_dir_all(&output).unwrap();
+        std::fs::create_dir(&logs).unwrap();
+        let far = "x".repeat(CHUNK_BYTES - 5);
+        std::fs::write(output.join("agent.log"), format!("{far}sk-output-canary\nend\n")).unwrap();
+        std::fs::write(output.join("program"), b"ELF\0 sk-output-canary").unwrap();
+        std::fs::write(output.join("image"), b"PNG\0").unwrap();
+        std::fs::write(output.join("sk-output-canary"), b"named").unwrap();
+
+        let collected = collect(&output, &logs).unwrap();
+
+        assert_eq!(std::fs::read_to_string(logs.join("agent.log")).unwrap(), format!("{far}***\nend\n"));
+        assert_eq!(std::fs::read(logs.join("output/image")).unwrap(), b"PNG\0");
+        assert!(!logs.join("output/program").exists());
+        assert_eq!((collected.files, collected.left_out.len()), (2, 2), "{:?}", collected.left_out);
+        assert!(!format!("{:?}", collected.left_out).contains("canary"));
     }
 }

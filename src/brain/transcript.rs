@@ -6,14 +6,14 @@ use std::{
     path::Path,
 };
 
-use crate::domain::conversation::Message;
+use crate::{domain::conversation::Message, redact::MaskedWriter};
 
 /// The two files of one task; they only grow. What is written goes to the page cache, a few kilobytes a step, so it is
 /// not worth a thread of its own.
 #[derive(Debug)]
 pub(crate) struct Transcript {
-    prompt: File,
-    responses: File,
+    prompt: MaskedWriter<File>,
+    responses: MaskedWriter<File>,
     /// Messages of the conversation that `prompt.txt` holds already.
     written: usize,
 }
@@ -22,8 +22,8 @@ impl Transcript {
     /// Begins both files anew in the log folder of the task.
     pub(crate) fn create(folder: &Path) -> io::Result<Self> {
         Ok(Self {
-            prompt: File::create(folder.join("prompt.txt"))?,
-            responses: File::create(folder.join("llm_response.txt"))?,
+            prompt: MaskedWriter(File::create(folder.join("prompt.txt"))?),
+            responses: MaskedWriter(File::create(folder.join("llm_response.txt"))?),
             written: 0,
         })
     }

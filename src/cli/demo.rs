@@ -8,7 +8,7 @@ use clap::Args;
 use super::{
     ConfigArgs, block_on,
     run::{RunArgs, run_task},
-    say,
+    say, say_login_link,
     server::{Listen, Server},
 };
 use crate::{config, telemetry};
@@ -73,9 +73,9 @@ async fn demo(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     };
     let link = server.client.login_link(&format!("/tasks/{}", done.id));
     if server.is_own() {
-        say(&format!("\nThe server stays, Ctrl-C ends it. This link logs you in and shows the task:\n{link}"));
+        say_login_link("\nThe server stays, Ctrl-C ends it. This link logs you in and shows the task:\n", &link);
     } else {
-        say(&format!("\nThis link logs you in and shows the task:\n{link}"));
+        say_login_link("\nThis link logs you in and shows the task:\n", &link);
     }
     server.stay().await?;
     Ok(done.code)

@@ -12,7 +12,10 @@ use std::{fmt::Display, io::Write, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config, ConfigError};
+use crate::{
+    config::{self, Config, ConfigError},
+    redact::MaskedWriter,
+};
 
 /// Hand it a repository and an instruction; an agent works on it in a container of its own; take a patch away.
 #[derive(Debug, Parser)]
@@ -79,7 +82,12 @@ fn complain(error: impl Display) -> ExitCode {
     ExitCode::from(CANNOT_RUN)
 }
 
-/// A line for the person at the terminal. Nobody reading is no failure.
+/// A line for the person at the terminal, without secrets. Nobody reading is no failure.
 fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+    let _ = writeln!(MaskedWriter(std::io::stderr().lock()), "{line}");
+}
+
+/// The one line that shows a secret: the link that logs in whoever follows it.
+fn say_login_link(before: &str, link: &str) {
+    let _ = writeln!(std::io::stderr(), "{before}{link}");
 }

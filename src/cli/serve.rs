@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArgs, block_on, say};
+use super::{ConfigArgs, block_on, say, say_login_link};
 use crate::{app::App, config, telemetry};
 
 #[derive(Debug, Args)]
@@ -25,7 +25,8 @@ async fn serve(arguments: &ServeArgs) -> anyhow::Result<ExitCode> {
     let app = App::build(arguments.config.load()?).await?;
     say(&format!("Atelier listens on {}", app.url()));
     if app.admin_token_is_new {
-        say(&format!("Log in once with {}/login?token={}", app.url(), app.admin_token.expose_secret()));
+        let link = format!("{}/login?token={}", app.url(), app.admin_token.expose_secret());
+        say_login_link("Log in once with ", &link);
     } else {
         say(&format!("The login token is in {}/admin-token", app.config.data_dir.display()));
     }

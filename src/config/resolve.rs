@@ -13,7 +13,10 @@ use super::{
     Agent, Config, ConfigError, Llm, Price, Provider, Queue, Sandbox, Server, Source,
     raw::{RawAgent, RawConfig, RawLlm, RawProvider, RawSandbox, RawServer, RawSource},
 };
-use crate::domain::{address::AddressPolicy, limits::Limits, model_name::ModelName};
+use crate::{
+    domain::{address::AddressPolicy, limits::Limits, model_name::ModelName},
+    redact,
+};
 
 /// What `sun_path` holds, without the closing zero byte.
 const MAX_SOCKET_PATH: usize = 107;
@@ -204,16 +207,22 @@ fn provider(name: &str, raw: RawProvider) -> Result<Provider, ConfigError> {
     if name.is_empty() || name.contains('/') {
         return Err(wrong(format!("[llm.providers.{name:?}]"), "a provider's name is not empty and holds no slash"));
     }
-    if let Some(url) = &raw.base_url
-        && !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
-    {
-        return Err(wrong(setting("base_url"), format!("{url:?} is not an http or https URL")));
+    if let Some(base_url) = &raw.base_url {
+        match url::Url::parse(base_url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") => {
+                // Error messages name the address.
+                url.password().map(SecretString::from).iter().for_each(redact::register);
+            }
+            _ => return Err(wrong(setting("base_url"), format!("{base_url:?} is not an http or https URL"))),
+        }
     }
     let api_key = raw.api_key_env.as_ref().and_then(|variable| std::env::var(variable).ok());
+    let api_key = api_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from);
+    api_key.iter().for_each(redact::register);
     Ok(Provider {
         kind: raw.kind,
         base_url: raw.base_url,
-        api_key: api_key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty()).map(SecretString::from),
+        api_key,
         api_key_env: raw.api_key_env,
         scripts: raw.scripts.map(|path| absolute(&path)),
         context_tokens: raw.context_tokens.map(|count| at_least_one(&setting("context_tokens"), count)).transpose()?,

@@ -4,9 +4,12 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Rows, params};
 
 use super::{Db, DbError};
-use crate::domain::{
-    event::{Event, EventBody},
-    task_id::TaskId,
+use crate::{
+    domain::{
+        event::{Event, EventBody},
+        task_id::TaskId,
+    },
+    redact,
 };
 
 impl Db {
@@ -76,6 +79,6 @@ pub(super) fn append(connection: &Connection, id: &TaskId, body: &EventBody) -> 
             "INSERT INTO events (task_id, seq, at, body)
              VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM events WHERE task_id = ?1), ?2, ?3)",
         )?
-        .execute(params![id.as_str(), Timestamp::now().to_string(), serde_json::to_string(body)?])?;
+        .execute(params![id.as_str(), Timestamp::now().to_string(), redact::to_json(body)?])?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! Two threads own a connection each: one writes, one reads. Callers send closures and await the answer; a caller that
 //! has gone away is ignored, the work is done all the same. Every write is one immediate transaction, on disk
-//! (`synchronous = FULL`) before the caller hears of it.
+//! (`synchronous = FULL`) before the caller hears of it. Texts are masked as they are written.
 
 mod conversation;
 mod events;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use super::{Db, DbError};
-use crate::domain::task_id::TaskId;
+use crate::{domain::task_id::TaskId, redact};
 
 /// A reply on its way into the database.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub(super) fn insert(connection: &Connection, id: &TaskId, stored: &StoredReply)
     connection.prepare_cached("INSERT INTO replies (task_id, seq, reply) VALUES (?1, ?2, ?3)")?.execute(params![
         id.as_str(),
         stored.seq,
-        serde_json::to_string(&stored.reply)?
+        redact::to_json(&stored.reply)?
     ])?;
     Ok(())
 }

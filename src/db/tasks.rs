@@ -5,12 +5,15 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Db, DbError, events};
-use crate::domain::{
-    event::EventBody,
-    failure::Failure,
-    patch::DiffSummary,
-    task::{Stage, Status, Task},
-    task_id::TaskId,
+use crate::{
+    domain::{
+        event::EventBody,
+        failure::Failure,
+        patch::DiffSummary,
+        task::{Stage, Status, Task},
+        task_id::TaskId,
+    },
+    redact,
 };
 
 /// Which tasks to list, newest first.
@@ -175,7 +178,7 @@ impl Db {
         self.write_task(id, move |transaction, id| {
             transaction
                 .prepare_cached("UPDATE tasks SET summary = ?2, diff = ?3 WHERE id = ?1 AND status = 'running'")?
-                .execute(params![id.as_str(), summary, json_option(diff.as_ref())?])?;
+                .execute(params![id.as_str(), summary.as_deref().map(redact::mask), json_option(diff.as_ref())?])?;
             match diff {
                 Some(diff) => events::append(transaction, id, &EventBody::Diff { diff }),
                 None => Ok(()),
@@ -231,7 +234,7 @@ fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
             task.model.to_string(),
             task.image,
             serde_json::to_string(&task.source)?,
-            task.instruction.as_str(),
+            redact::mask(task.instruction.as_str()),
             serde_json::to_string(&task.limits)?,
             serde_json::to_string(&task.usage)?,
             task.created_at.to_string(),
@@ -274,6 +277,6 @@ fn word<T: DeserializeOwned>(text: String) -> Result<T, DbError> {
     Ok(serde_json::from_value(serde_json::Value::String(text))?)
 }
 
-fn json_option<T: Serialize>(value: Option<&T>) -> Result<Option<String>, DbError> {
-    Ok(value.map(serde_json::to_string).transpose()?)
+fn json_option<T: Serialize + DeserializeOwned>(value: Option<&T>) -> Result<Option<String>, DbError> {
+    Ok(value.map(redact::to_json).transpose()?)
 }

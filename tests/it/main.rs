@@ -14,6 +14,7 @@ mod official_clients;
 mod other_agents;
 mod restarts;
 mod sandbox;
+mod secrets;
 mod step_protocol;
 mod terminal;
 mod whole_tasks;

@@ -10,6 +10,7 @@ use super::super::{Answer, LlmError, Request};
 use super::{HostedKind, HostedSettings, trouble};
 use crate::domain::conversation::{AssistantMessage, ToolCall};
 use crate::domain::usage::Usage;
+use crate::redact;
 
 const MAX_BODY_BYTES: usize = 10 << 20;
 
@@ -20,7 +21,7 @@ pub(super) fn answer(
 ) -> Result<Answer, LlmError> {
     let name = &settings.name;
     let body = response.captured_raw_body.unwrap_or_default();
-    let raw = settings.masked(&format!("{body:#}"));
+    let raw = redact::mask(&format!("{body:#}")).into_owned();
     let usage = usage(settings, request, &response.usage, raw.len());
     let bad = |message: String| Err(LlmError::BadOutput { message, usage });
     if let Some(error) = trouble::inside_answer(settings, request, &body) {
@@ -32,7 +33,11 @@ pub(super) fn answer(
     if settings.kind.is_openai() && body.pointer("/choices/0/message").is_none() {
         return bad(format!("{name} answered with JSON that is no chat completion; check base_url"));
     }
-    let mut parts = response.content.into_parts();
+    // What the model says goes into the container: nothing of the server may be in it, whoever put it there.
+    let Ok(content) = redact::masked(response.content) else {
+        return bad(format!("{name} answered with a secret of the server in a place where it cannot be masked"));
+    };
+    let mut parts = content.into_parts();
     give_calls_their_own_ids(&mut parts);
     let text = joined_text(&parts);
     match response.stop_reason {
@@ -45,8 +50,10 @@ pub(super) fn answer(
             return Err(LlmError::Truncated { message, text, usage });
         }
         Some(StopReason::ContentFilter(reason)) => {
-            let message =
-                format!("{name} withheld the answer ({reason}); word the task differently or use another model");
+            let message = format!(
+                "{name} withheld the answer ({}); word the task differently or use another model",
+                redact::mask(&reason)
+            );
             return Err(LlmError::Refused { status: None, message });
         }
         _ => {}

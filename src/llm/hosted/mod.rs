@@ -80,11 +80,6 @@ impl HostedSettings {
     fn key(&self) -> Option<&str> {
         self.api_key.as_ref().map(SecretString::expose_secret).filter(|key| !key.is_empty())
     }
-
-    /// `text` as it may be shown: some providers repeat the key they were sent.
-    fn masked(&self, text: &str) -> String {
-        self.key().map_or_else(|| text.to_owned(), |key| text.replace(key, "***"))
-    }
 }
 
 impl Hosted {

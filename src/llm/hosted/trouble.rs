@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::{LlmError, Request};
 use super::HostedSettings;
-use crate::domain::usage::Usage;
+use crate::{domain::usage::Usage, redact};
 
 const SHOWN_CHARS: usize = 500;
 
@@ -18,28 +18,27 @@ pub(super) fn of(settings: &HostedSettings, base_url: &str, request: &Request<'_
     match error {
         genai::Error::WebModelCall { webc_error, .. } => match webc_error {
             webc::Error::ResponseFailedStatus { status, body, headers } => {
-                let said = said_by_provider(settings, &body);
+                let said = said_by_provider(&body);
                 by_status(settings, request, status.as_u16(), Some(&headers), &said)
             }
             webc::Error::ResponseFailedNotJson { content_type, body } => bad(format!(
                 "{name} answered with {} instead of JSON ({}); check base_url",
                 if content_type.is_empty() { "an unnamed format" } else { &content_type },
-                said_by_provider(settings, &body)
+                said_by_provider(&body)
             )),
             webc::Error::ResponseFailedInvalidJson { cause, .. } => {
-                bad(format!("{name} answered with broken JSON: {}", settings.masked(&cause)))
+                bad(format!("{name} answered with broken JSON: {}", redact::mask(&cause)))
             }
             webc::Error::Reqwest(error) => unavailable(transport(settings, base_url, error)),
             webc::Error::JsonValueExt(error) => bad(format!("{name} answered with unexpected JSON: {error}")),
         },
         genai::Error::ChatResponseGeneration { cause, response_body, .. } => {
-            inside_answer(settings, request, &response_body).unwrap_or_else(|| {
-                bad(format!("{name} answered with JSON that is no answer: {}", shown(settings, &cause)))
-            })
+            inside_answer(settings, request, &response_body)
+                .unwrap_or_else(|| bad(format!("{name} answered with JSON that is no answer: {}", shown(&cause))))
         }
         other => LlmError::Refused {
             status: None,
-            message: format!("the request to {name} could not be made: {}", shown(settings, &other.to_string())),
+            message: format!("the request to {name} could not be made: {}", shown(&other.to_string())),
         },
     }
 }
@@ -47,7 +46,7 @@ pub(super) fn of(settings: &HostedSettings, base_url: &str, request: &Request<'_
 /// Some gateways answer `200 OK` with an error inside.
 pub(super) fn inside_answer(settings: &HostedSettings, request: &Request<'_>, body: &Value) -> Option<LlmError> {
     let error = body.get("error").filter(|error| !error.is_null())?;
-    let said = said_by_provider(settings, &body.to_string());
+    let said = said_by_provider(&body.to_string());
     let code = error["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400);
     Some(match (code, error["type"].as_str()) {
         (Some(status), _) => by_status(settings, request, status, None, &said),
@@ -77,7 +76,7 @@ fn by_status(
     match status {
         300..=399 => {
             let to = headers.and_then(|headers| headers.get(LOCATION)).and_then(|to| to.to_str().ok()).unwrap_or("");
-            let to = shown(settings, to);
+            let to = shown(to);
             refused(format!("redirect refused: {name} answered {status} to {to:?}; set base_url to the final address"))
         }
         401 | 403 => {
@@ -114,7 +113,7 @@ fn transport(settings: &HostedSettings, base_url: &str, error: reqwest::Error) -
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    let cause = shown(settings, &innermost.to_string());
+    let cause = shown(&innermost.to_string());
     if error.is_connect() {
         format!("{name} is out of reach at {base_url} ({cause}): check base_url and the network")
     } else if error.is_timeout() {
@@ -125,24 +124,24 @@ fn transport(settings: &HostedSettings, base_url: &str, error: reqwest::Error) -
 }
 
 /// The sentence a provider put into its error body; each has a place of its own for it.
-fn said_by_provider(settings: &HostedSettings, body: &str) -> String {
+fn said_by_provider(body: &str) -> String {
     let json = serde_json::from_str::<Value>(body).unwrap_or_default();
     let places = ["/error/message", "/0/error/message", "/error", "/message", "/detail"];
     let sentence = places.iter().find_map(|place| json.pointer(place)?.as_str());
     match sentence {
-        Some(sentence) => shown(settings, sentence),
+        Some(sentence) => shown(sentence),
         None if body.trim().is_empty() => "no reason given".to_owned(),
         None if body.trim_start().starts_with('<') => "an HTML page".to_owned(),
-        None => shown(settings, body),
+        None => shown(body),
     }
 }
 
 /// Masked before it is cut, or half a key could stay.
-fn shown(settings: &HostedSettings, text: &str) -> String {
-    let text = settings.masked(text.trim());
+fn shown(text: &str) -> String {
+    let text = redact::mask(text.trim());
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
+        None => text.into_owned(),
     }
 }
 

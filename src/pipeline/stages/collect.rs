@@ -12,6 +12,7 @@ use crate::{
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
     pipeline::{Pipeline, run_task::Progress},
+    redact,
     sandbox::Ownership,
 };
 
@@ -35,14 +36,23 @@ pub(crate) async fn collect(pipeline: &Pipeline, task: &Task, progress: &Progres
         let patch = snapshots.patch(&before, &after_setup, &end).context("patch")?;
         write_whole(&logs.join("diff.patch"), &patch.bytes)?;
         if let Some(explanation) = explanation {
-            write_whole(&logs.join("explanation.md"), explanation.as_bytes())?;
+            write_whole(&logs.join("explanation.md"), &redact::mask_bytes(explanation.as_bytes()))?;
         }
         let output = artifacts::collect(&folder.output(), &logs).context("artifacts")?;
-        Ok(Collected { diff: patch.summary, left_out: left_out(&end, output.left_out) })
+        Ok(Collected {
+            diff: patch.summary,
+            patch_holds_secret: redact::holds_secret(&patch.bytes),
+            left_out: left_out(&end, output.left_out),
+        })
     };
     let collected = blocking::run(work).await??;
     if !collected.left_out.is_empty() {
         let message = format!("Left out of the result: {}", collected.left_out.join("; "));
+        pipeline.warn(task, message).await?;
+    }
+    if collected.patch_holds_secret {
+        let message = "diff.patch holds a secret of this server, such as an API key. It is not masked there, or the patch \
+                       would not apply: take the secret out of the code before you pass the patch on.";
         pipeline.warn(task, message).await?;
     }
     pipeline.db.set_result(&task.id, summary, Some(collected.diff)).await?;
@@ -51,6 +61,7 @@ pub(crate) async fn collect(pipeline: &Pipeline, task: &Task, progress: &Progres
 
 struct Collected {
     diff: DiffSummary,
+    patch_holds_secret: bool,
     /// Files that are neither in the patch nor among the artifacts, with the reason.
     left_out: Vec<String>,
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     artifacts, blocking,
     domain::task_id::TaskId,
+    redact,
     web::{
         AppState,
         error::WebError,
@@ -63,7 +64,7 @@ pub(super) async fn read_patch(folder: PathBuf, room: Room) -> Result<Option<(Pa
         let size = file.metadata()?.len();
         let mut bytes = Vec::new();
         file.take(MAX_READ_BYTES).read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(Some((patch::parse(&String::from_utf8_lossy(&bytes), room), size)))
+        Ok::<_, std::io::Error>(Some((patch::parse(&redact::mask(&String::from_utf8_lossy(&bytes)), room), size)))
     });
     Ok(read.await??)
 }

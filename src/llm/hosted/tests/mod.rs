@@ -9,6 +9,7 @@ use super::super::model_server::ModelServer;
 use super::super::{Answer, LlmError, Model as _, Price, Request, Tool};
 use super::{Hosted, HostedKind, HostedSettings};
 use crate::domain::conversation::Message;
+use crate::redact;
 
 mod faults;
 mod formats;
@@ -27,6 +28,7 @@ const KINDS: [(HostedKind, &str); 5] = [
 fn settings(server: &ModelServer, kind: HostedKind, path: &str) -> HostedSettings {
     let price =
         Price { input_usd_per_million: 1.0, cached_input_usd_per_million: Some(0.1), output_usd_per_million: 10.0 };
+    redact::register(&KEY.into());
     HostedSettings {
         name: "acme".to_owned(),
         kind,
