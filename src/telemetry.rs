@@ -1,4 +1,4 @@
-//! The server's own log: lines on stderr, without secrets.
+//! The server's own log on stderr, without secrets. Whatever is logged while a task is worked on carries its id.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -8,17 +8,17 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use crate::redact::MaskedWriter;
+use crate::{config::LogFormat, redact::MaskedWriter};
 
 /// Starts logging; `filter` is in the form of `tracing`'s `EnvFilter`, such as `info` or `atelier=debug`.
-pub(crate) fn start(filter: &str) {
+pub(crate) fn start(filter: &str, format: LogFormat) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| MaskedWriter(io::stderr()))
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| MaskedWriter(io::stderr())).with_target(false);
+    match format {
+        LogFormat::Text => lines.with_ansi(io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().with_span_list(false).init(),
+    }
     // The standard hook writes past the log.
     panic::set_hook(Box::new(|panic| report(panic, io::stderr())));
 }

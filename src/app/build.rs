@@ -15,8 +15,9 @@ use crate::{
     data_dir::DataDir,
     db::{Db, DbError},
     llm::{HostedKind, HostedSettings, Models, Price, ProviderSettings, ScriptError, Scripts, SettingsError},
-    pipeline::{Pipeline, queue::Queue, recovery, worker},
-    sandbox::Engine,
+    metrics::Metrics,
+    pipeline::{Pipeline, gate::Gate, observer, queue::Queue, recovery, worker},
+    sandbox::{Engine, SandboxError},
     web,
 };
 
@@ -60,8 +61,10 @@ impl App {
         let token = admin_token::load(&data_dir.admin_token()).map_err(BuildError::DataDir)?;
         let db = Db::open(&data_dir.database()).await?;
         let engine = Engine::new(config.sandbox.clone(), instance.name().to_owned(), executable);
+        let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
         let pipeline = Pipeline {
-            queue: Queue::new(db.clone(), data_dir.clone(), config.clone()),
+            gate: Gate::new(engine.clone(), queue.clone(), config.clone(), data_dir.clone()),
+            queue,
             db,
             data_dir,
             models: Arc::new(Models::new(providers(&config)?)?),
@@ -85,6 +88,11 @@ impl App {
         })
     }
 
+    /// Fails with what to do when Docker does not answer.
+    pub(crate) async fn require_docker(&self) -> Result<(), SandboxError> {
+        self.pipeline.engine.facts().await.map(drop)
+    }
+
     /// How people reach the server.
     pub(crate) fn url(&self) -> String {
         self.config.server.public_url.clone().unwrap_or_else(|| format!("http://{}", self.address))
@@ -98,18 +106,17 @@ impl App {
     /// Brings the last run to its end, then serves and works until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         recovery::recover(&self.pipeline).await?;
+        let vitals = web::Vitals { obstacles: self.pipeline.gate.obstacles(), metrics: Metrics::new() };
+        tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));
+        tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));
         let worker = tokio::spawn(worker::run(self.pipeline.clone(), shutdown.clone()));
-        let engine = self.pipeline.engine.clone();
         let state = web::AppState::new(
             self.pipeline.db.clone(),
             self.pipeline.queue.clone(),
             self.config.clone(),
             self.pipeline.data_dir.clone(),
             &self.admin_token,
-            Arc::new(move || {
-                let engine = engine.clone();
-                Box::pin(async move { engine.facts().await.map(drop).map_err(|error| error.to_string()) })
-            }),
+            vitals,
             shutdown,
         );
         web::serve(self.listener, state).await?;

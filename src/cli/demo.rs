@@ -39,7 +39,7 @@ const SAMPLE: &[(&str, &str)] = &[
 const INSTRUCTION: &str = "The tests fail. Find out why, mend the code, and make sure that all tests pass.";
 
 pub(crate) fn run(arguments: DemoArgs) -> ExitCode {
-    telemetry::start(&config::log_filter("warn"));
+    telemetry::start(&config::log_filter("warn"), config::LogFormat::Text);
     block_on(demo(arguments))
 }
 

@@ -17,7 +17,14 @@ pub(super) async fn follow(client: &Client, id: &str) -> anyhow::Result<()> {
     const AGAIN_AFTER: Duration = Duration::from_millis(500);
     const TRIES: u32 = 20;
 
-    let max_steps = client.task(id).await?["limits"]["max_steps"].as_u64().unwrap_or(0);
+    let task = client.task(id).await?;
+    // Who waits in line sees that; what keeps the whole line waiting is worth a word.
+    if let (Some(reason), Some(message)) = (task["queue"]["reason"].as_str(), task["queue"]["message"].as_str())
+        && !matches!(reason, "next" | "busy" | "starting")
+    {
+        say(message);
+    }
+    let max_steps = task["limits"]["max_steps"].as_u64().unwrap_or(0);
     let mut view = View::new(max_steps);
     let mut last = 0;
     let mut failures = 0;

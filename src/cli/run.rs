@@ -44,7 +44,7 @@ pub(crate) struct RunArgs {
 }
 
 pub(crate) fn run(arguments: RunArgs) -> ExitCode {
-    telemetry::start(&config::log_filter("warn"));
+    telemetry::start(&config::log_filter("warn"), config::LogFormat::Text);
     block_on(run_once(arguments))
 }
 

@@ -7,8 +7,12 @@ use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigArgs, block_on, say, say_login_link};
-use crate::{app::App, config, telemetry};
+use super::{ConfigArgs, block_on, complain, say, say_login_link};
+use crate::{
+    app::App,
+    config::{self, Config},
+    telemetry,
+};
 
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -17,12 +21,16 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) fn run(arguments: &ServeArgs) -> ExitCode {
-    telemetry::start(&config::log_filter("info"));
-    block_on(serve(arguments))
+    let config = match arguments.config.load() {
+        Ok(config) => config,
+        Err(error) => return complain(error),
+    };
+    telemetry::start(&config::log_filter("info"), config.server.log_format);
+    block_on(serve(config))
 }
 
-async fn serve(arguments: &ServeArgs) -> anyhow::Result<ExitCode> {
-    let app = App::build(arguments.config.load()?).await?;
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let app = App::build(config).await?;
     say(&format!("Atelier listens on {}", app.url()));
     if app.admin_token_is_new {
         let link = format!("{}/login?token={}", app.url(), app.admin_token.expose_secret());

@@ -48,6 +48,8 @@ impl Server {
             config.server.public_url = None;
         }
         let app = App::build(config).await?;
+        // A server for other people waits for Docker; a command says at once that it cannot.
+        app.require_docker().await?;
         let client = Client::new(format!("http://{}", app.address), app.url(), app.admin_token.clone())?;
         let shutdown = CancellationToken::new();
         let own = OwnServer { work: app.start(shutdown.clone()), shutdown };

@@ -10,7 +10,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use secrecy::SecretString;
 
-use crate::domain::{address::AddressPolicy, limits::Limits, model_name::ModelName};
+use crate::{
+    domain::{address::AddressPolicy, limits::Limits, model_name::ModelName},
+    host::DiskSpace,
+};
 
 pub(crate) use file::{ConfigError, load};
 
@@ -30,6 +33,28 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     pub(crate) bind: SocketAddr,
     pub(crate) public_url: Option<String>,
+    pub(crate) metrics: MetricsAccess,
+    pub(crate) log_format: LogFormat,
+}
+
+/// Who may read `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MetricsAccess {
+    /// Who sends the admin token.
+    Admin,
+    /// Anybody who reaches the server.
+    Open,
+}
+
+/// How the server writes its own log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object a line.
+    Json,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +117,14 @@ pub(crate) enum EditFormat {
 pub(crate) struct Queue {
     pub(crate) max_running: usize,
     pub(crate) max_queued: u64,
+    pub(crate) min_free_disk_bytes: u64,
+}
+
+impl Queue {
+    /// Free space below which no task starts, in bytes: what is configured, but never more than a tenth of the disk.
+    pub(crate) fn disk_reserve(&self, disk: DiskSpace) -> u64 {
+        self.min_free_disk_bytes.min(disk.total / 10)
+    }
 }
 
 #[derive(Debug, Clone)]

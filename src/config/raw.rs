@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{CommandPolicy, EditFormat, Price, ProviderKind};
+use super::{CommandPolicy, EditFormat, LogFormat, MetricsAccess, Price, ProviderKind};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +23,8 @@ pub(super) struct RawConfig {
 pub(super) struct RawServer {
     pub(super) bind: String,
     pub(super) public_url: Option<String>,
+    pub(super) metrics: MetricsAccess,
+    pub(super) log_format: LogFormat,
 }
 
 #[derive(Debug, Deserialize)]
@@ -62,6 +64,7 @@ pub(super) struct RawAgent {
 pub(super) struct RawQueue {
     pub(super) max_running: usize,
     pub(super) max_queued: u64,
+    pub(super) min_free_disk_mb: u64,
 }
 
 #[derive(Debug, Deserialize)]

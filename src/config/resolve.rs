@@ -39,6 +39,7 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         queue: Queue {
             max_running: at_least_one("[queue] max_running", raw.queue.max_running)?,
             max_queued: raw.queue.max_queued,
+            min_free_disk_bytes: raw.queue.min_free_disk_mb.saturating_mul(1024 * 1024),
         },
         source: source(&raw.source)?,
         llm,
@@ -82,7 +83,7 @@ fn server(raw: RawServer) -> Result<Server, ConfigError> {
     {
         return Err(wrong("[server] public_url", format!("{url:?} is not an http or https URL")));
     }
-    Ok(Server { bind, public_url })
+    Ok(Server { bind, public_url, metrics: raw.metrics, log_format: raw.log_format })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]

@@ -1,7 +1,9 @@
 //! The way of one task, from the queue to its clean end.
 
 mod ending;
+pub(crate) mod gate;
 mod live_patch;
+pub(crate) mod observer;
 pub(crate) mod queue;
 pub(crate) mod recovery;
 mod run_task;
@@ -29,6 +31,7 @@ use crate::{
 pub(crate) struct Pipeline {
     pub(crate) db: Db,
     pub(crate) queue: queue::Queue,
+    pub(crate) gate: gate::Gate,
     pub(crate) data_dir: DataDir,
     pub(crate) config: Arc<Config>,
     pub(crate) engine: Engine,

@@ -33,6 +33,7 @@ struct Shared {
     data_dir: DataDir,
     config: Arc<Config>,
     submitted: Notify,
+    finished: Notify,
     /// The cancellation of every task that a worker holds.
     running: Mutex<HashMap<TaskId, CancellationToken>>,
 }
@@ -47,7 +48,14 @@ pub(crate) enum SubmitError {
 
 impl Queue {
     pub(crate) fn new(db: Db, data_dir: DataDir, config: Arc<Config>) -> Self {
-        let shared = Shared { db, data_dir, config, submitted: Notify::new(), running: Mutex::default() };
+        let shared = Shared {
+            db,
+            data_dir,
+            config,
+            submitted: Notify::new(),
+            finished: Notify::new(),
+            running: Mutex::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -124,6 +132,17 @@ impl Queue {
 
     pub(super) fn finish(&self, id: &TaskId) {
         self.running().remove(id);
+        self.shared.finished.notify_one();
+    }
+
+    /// Waits until a task has ended, and what it used is free again.
+    pub(super) async fn task_finished(&self) {
+        self.shared.finished.notified().await;
+    }
+
+    /// Whether a worker holds any task.
+    pub(super) fn holds_tasks(&self) -> bool {
+        !self.running().is_empty()
     }
 
     fn running(&self) -> MutexGuard<'_, HashMap<TaskId, CancellationToken>> {

@@ -45,6 +45,11 @@ async fn next(
         slot = slots.clone().acquire_owned() => slot.ok()?,
     };
     loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return None,
+            () = pipeline.gate.open() => {}
+        }
         match pipeline.db.claim_next().await {
             Ok(Some(task)) => return Some((task, slot)),
             Ok(None) => {}

@@ -58,6 +58,8 @@ mod tests {
         let server = |bind: &str| config::Server {
             bind: bind.parse().unwrap(),
             public_url: Some("https://Atelier.example.org".to_owned()),
+            metrics: config::MetricsAccess::Admin,
+            log_format: config::LogFormat::Text,
         };
         let hosts = AllowedHosts::new(&server("127.0.0.1:8080"));
         for good in ["localhost:8080", "127.0.0.1", "[::1]:9000", "atelier.example.org"] {

@@ -10,6 +10,7 @@ mod extract;
 mod feed;
 mod hosts;
 mod logs;
+mod notice;
 mod pace;
 mod pages;
 mod router;
@@ -20,7 +21,8 @@ mod state;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub(crate) use serve::serve;
 pub(crate) use socket::serve as serve_steps;
-pub(crate) use state::AppState;
+pub(crate) use state::{AppState, Vitals};

@@ -14,8 +14,9 @@ use super::{
     AppState, api, assets, auth, error,
     error::WebError,
     hosts::{self, AllowedHosts},
-    logs, pace, pages, security_headers,
+    logs, notice, pace, pages, security_headers,
 };
+use crate::config::{Config, MetricsAccess};
 
 /// Who may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +34,17 @@ pub(super) struct Route {
 }
 
 /// Every route of the server; everything else asks for the login too, and then is not found.
-pub(super) fn table() -> Vec<Route> {
+pub(super) fn table(config: &Config) -> Vec<Route> {
     let open = |path, methods| Route { path, access: Access::Open, methods };
     let admin = |path, methods| Route { path, access: Access::Admin, methods };
+    let metrics = Route {
+        path: "/metrics",
+        access: match config.server.metrics {
+            MetricsAccess::Admin => Access::Admin,
+            MetricsAccess::Open => Access::Open,
+        },
+        methods: get(api::metrics::get),
+    };
     vec![
         admin("/", get(pages::list::get)),
         admin("/live", get(pages::list::live)),
@@ -54,6 +63,7 @@ pub(super) fn table() -> Vec<Route> {
         admin("/api/tasks/{id}/retry", post(api::tasks::retry)),
         admin("/api/tasks/{id}/events", get(api::events::get)),
         admin("/api/openapi.json", get(api::openapi::get)),
+        metrics,
         open("/healthz", get(api::health::alive)),
         open("/readyz", get(api::health::ready)),
         open("/login", get(pages::login::get).post(pages::login::post)),
@@ -67,7 +77,7 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub(super) fn router(state: AppState) -> Router {
     let (mut open, mut closed) = (Router::new(), Router::new().fallback(not_found));
-    for route in table() {
+    for route in table(&state.config) {
         match route.access {
             Access::Open => open = open.route(route.path, route.methods),
             Access::Admin => closed = closed.route(route.path, route.methods),
@@ -75,6 +85,7 @@ pub(super) fn router(state: AppState) -> Router {
     }
     // The layer added last sees a request first. Forgery is judged after the login: without one there is nothing to forge.
     let csrf = csrf(&state);
+    let closed = closed.layer(from_fn_with_state(state.clone(), notice::provide));
     let closed = closed.layer(csrf.clone()).layer(from_fn_with_state(state.clone(), auth::require_login));
     let open = open.layer(csrf);
     closed

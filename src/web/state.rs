@@ -2,16 +2,26 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use secrecy::SecretString;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::auth::Gate;
-use crate::{config::Config, data_dir::DataDir, db::Db, pipeline::queue::Queue};
+use crate::{
+    config::Config,
+    data_dir::DataDir,
+    db::Db,
+    metrics::Metrics,
+    pipeline::{gate::Obstacles, queue::Queue},
+};
 
-/// Asks whether Docker can take a task; the error is the reason why not. Should answer within a second or so: the
-/// readiness page and the page of a waiting task ask it.
-pub(crate) type DockerCheck = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// How the server fares.
+#[derive(Debug, Clone)]
+pub(crate) struct Vitals {
+    /// What keeps tasks from starting, as it was last seen.
+    pub(crate) obstacles: watch::Receiver<Obstacles>,
+    pub(crate) metrics: Metrics,
+}
 
 #[derive(Clone)]
 pub(crate) struct AppState {
@@ -20,7 +30,7 @@ pub(crate) struct AppState {
     pub(super) config: Arc<Config>,
     pub(super) data_dir: DataDir,
     pub(super) gate: Arc<Gate>,
-    pub(super) docker: DockerCheck,
+    pub(super) vitals: Vitals,
     /// Cancelled when the server begins to stop: event streams end, submissions are refused.
     pub(super) shutdown: CancellationToken,
 }
@@ -32,11 +42,11 @@ impl AppState {
         config: Arc<Config>,
         data_dir: DataDir,
         admin_token: &SecretString,
-        docker: DockerCheck,
+        vitals: Vitals,
         shutdown: CancellationToken,
     ) -> Self {
         let behind_tls = config.server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         let gate = Arc::new(Gate::new(admin_token, behind_tls));
-        Self { db, queue, config, data_dir, gate, docker, shutdown }
+        Self { db, queue, config, data_dir, gate, vitals, shutdown }
     }
 }

@@ -56,13 +56,16 @@ async fn a_second_server_on_the_same_data_is_refused() {
 }
 
 #[tokio::test]
-async fn without_docker_the_server_says_so_in_a_sentence() {
+async fn without_docker_tasks_are_taken_and_wait_with_the_reason() {
     let settings = Settings::new().environment("DOCKER_HOST", "unix:///nowhere/docker.sock");
     let atelier = Atelier::start_with(settings).await;
     let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
-    let ended = task.failed("docker_unavailable").await;
-    let message = ended["error"]["message"].as_str().unwrap();
-    assert!(message.contains("/nowhere/docker.sock") && message.contains("atelier doctor"), "{message}");
+    let waiting = task.wait_until("the reason", |task| task["queue"]["reason"] == "docker_unavailable").await;
+    assert_eq!(waiting["status"], "queued");
+    assert!(waiting["queue"]["message"].as_str().unwrap().contains("atelier doctor"), "{waiting}");
     assert_eq!(atelier.get("/healthz").await.status(), 200);
     assert_eq!(atelier.get("/readyz").await.status(), 503);
+    assert!(atelier.server_log().contains("/nowhere/docker.sock"), "the log names the cause");
+    assert!(task.cancel().await.status().is_success());
+    assert_eq!(task.ended().await["status"], "cancelled");
 }

@@ -89,3 +89,14 @@ async fn wrong_settings_are_one_line_that_names_them() {
     let message = text(&ran.stderr);
     assert!(message.contains("max_stepz") && message.lines().count() == 1, "{message}");
 }
+
+#[tokio::test]
+async fn a_run_without_docker_says_at_once_that_it_cannot() {
+    let folder = short_folder();
+    std::fs::write(folder.path().join("c.toml"), "[sandbox]\ndocker_host = 'unix:///nowhere.sock'\n").unwrap();
+    std::fs::write(folder.path().join("a.zip"), Zip::new().file("a", "a").bytes()).unwrap();
+    let arguments = ["run", "--repo", "a.zip", "--task", "Go.", "--data-dir", "d", "--config", "c.toml"];
+    let ran = atelier(folder.path(), &arguments).await;
+    assert_eq!(ran.status.code(), Some(4));
+    assert!(text(&ran.stderr).contains("/nowhere.sock does not answer"), "{}", text(&ran.stderr));
+}

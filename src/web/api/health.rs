@@ -1,4 +1,4 @@
-//! Whether the server lives, and whether it can work. Open to anybody, so neither says more than a word.
+//! Whether the server lives, and whether it can work. Open to anybody, so neither tells more than it must.
 
 use std::time::Duration;
 
@@ -6,16 +6,20 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::{domain::task::Status, web::AppState};
+use crate::{domain::task::Status, pipeline::gate::Obstacle, web::AppState};
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 #[schema(as = Readiness)]
 pub(in crate::web) struct ReadyBody {
+    /// Tasks are taken and started. A server that is not ready because of Docker or its disk takes tasks all the same.
     ready: bool,
     database: Check,
     docker: Check,
+    disk: Check,
+    /// One entry for each thing that is in the way.
+    reasons: Vec<Reason>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -25,13 +29,21 @@ enum Check {
     Unavailable,
 }
 
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = ReadinessReason)]
+struct Reason {
+    /// `docker_unavailable`, `disk_reserve`, `database_unavailable`, `starting` or `stopping`
+    kind: &'static str,
+    message: String,
+}
+
 /// The server answers.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = String)))]
 pub(in crate::web) async fn alive() -> &'static str {
     "ok"
 }
 
-/// The server can take and run tasks; what is missing is named, the reason is in its log and in `atelier doctor`.
+/// The server can take and run tasks; what is in the way is named.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -40,19 +52,27 @@ pub(in crate::web) async fn alive() -> &'static str {
     responses((status = 200, body = ReadyBody), (status = 503, body = ReadyBody)),
 )]
 pub(in crate::web) async fn ready(State(state): State<AppState>) -> (StatusCode, Json<ReadyBody>) {
-    let database = timeout(CHECK_TIMEOUT, state.db.count_tasks(Status::Running));
-    let docker = timeout(CHECK_TIMEOUT, (state.docker)());
-    let (database, docker) = tokio::join!(database, docker);
-    let database = if matches!(database, Ok(Ok(_))) { Check::Ok } else { Check::Unavailable };
-    let docker = match docker {
-        Ok(Ok(())) => Check::Ok,
-        Ok(Err(reason)) => {
-            tracing::warn!(reason, "docker is not ready");
-            Check::Unavailable
+    let mut reasons = Vec::new();
+    let mut note = |kind, message: &dyn ToString| reasons.push(Reason { kind, message: message.to_string() });
+    if state.shutdown.is_cancelled() {
+        note("stopping", &"The server is stopping.");
+    }
+    let asked = timeout(CHECK_TIMEOUT, state.db.count_tasks(Status::Running)).await;
+    let database = if matches!(asked, Ok(Ok(_))) { Check::Ok } else { Check::Unavailable };
+    if database == Check::Unavailable {
+        note("database_unavailable", &"The database does not answer.");
+    }
+    let (mut docker, mut disk) = (Check::Ok, Check::Ok);
+    for obstacle in state.vitals.obstacles.borrow().iter() {
+        match obstacle {
+            Obstacle::Starting | Obstacle::Docker { .. } => docker = Check::Unavailable,
+            Obstacle::Disk { .. } => disk = Check::Unavailable,
+            // Others run: that is what being ready is for.
+            Obstacle::Memory { .. } => continue,
         }
-        Err(_) => Check::Unavailable,
-    };
-    let ready = database == Check::Ok && docker == Check::Ok && !state.shutdown.is_cancelled();
+        note(obstacle.kind(), obstacle);
+    }
+    let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(ReadyBody { ready, database, docker }))
+    (status, Json(ReadyBody { ready, database, docker, disk, reasons }))
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod events;
 pub(super) mod health;
+pub(super) mod metrics;
 pub(super) mod openapi;
 mod task_body;
 pub(super) mod tasks;

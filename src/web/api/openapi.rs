@@ -9,7 +9,7 @@ use utoipa::{
     },
 };
 
-use super::{events, health, tasks};
+use super::{events, health, metrics, tasks};
 use crate::web::error::Problem;
 
 #[derive(OpenApi)]
@@ -17,7 +17,7 @@ use crate::web::error::Problem;
     info(title = "Atelier", description = "Hand over code and an instruction, watch, take a patch away.\n\nErrors are `application/problem+json` (RFC 9457) with a `kind` for programs."),
     paths(
         tasks::list, tasks::post, tasks::get, tasks::cancel, tasks::retry, events::get,
-        crate::web::logs::get, get, health::alive, health::ready
+        crate::web::logs::get, get, health::alive, health::ready, metrics::get
     ),
     components(schemas(Problem)),
     modifiers(&AdminToken),

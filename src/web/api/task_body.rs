@@ -16,7 +16,7 @@ use crate::{
         task_id::TaskId,
         usage::Usage,
     },
-    web::{AppState, error::WebError, extract::BaseUrl},
+    web::{AppState, error::WebError, extract::BaseUrl, waiting::Waiting},
 };
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -43,6 +43,9 @@ pub(in crate::web) struct TaskBody {
     /// Replies of the model so far.
     steps: u32,
     diff: Option<DiffSummary>,
+    /// Of a queued task: its place, and why it does not run yet. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue: Option<Waiting>,
     /// Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactBody>>,
@@ -95,6 +98,7 @@ impl TaskBody {
             usage: task.usage,
             steps: task.steps,
             diff: task.diff,
+            queue: None,
             artifacts: None,
             pull_request: None,
             created_at: task.created_at,
@@ -107,7 +111,11 @@ impl TaskBody {
         let folder = state.data_dir.task_logs(&task.id);
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
-        Ok(Self { artifacts: Some(artifacts), ..Self::listed(task, base) })
+        let queue = match task.status {
+            Status::Queued => Some(Waiting::of(state, &task.id).await?),
+            _ => None,
+        };
+        Ok(Self { queue, artifacts: Some(artifacts), ..Self::listed(task, base) })
     }
 }
 

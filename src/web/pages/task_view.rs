@@ -1,10 +1,7 @@
 //! What the page of a task shows beside its story: where it stands, what it cost, what came of it.
 
-use std::time::Duration;
-
 use askama::Template;
 use jiff::Timestamp;
-use tokio::time::timeout;
 
 use super::{
     diff::read_patch,
@@ -19,7 +16,7 @@ use crate::{
         task::{Stage, Status, Task},
         task_id::TaskId,
     },
-    web::{AppState, error::WebError},
+    web::{AppState, error::WebError, waiting::Waiting},
 };
 
 pub(super) struct TaskView {
@@ -48,8 +45,6 @@ pub(super) struct StageView {
 
 /// Only the counts are shown here, no lines.
 const ROOM: Room = Room { lines: 0, lines_per_file: 0 };
-/// A page does not wait for Docker.
-const DOCKER_PATIENCE: Duration = Duration::from_millis(300);
 
 pub(super) fn stage_word(stage: Stage) -> &'static str {
     match stage {
@@ -140,17 +135,7 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
 }
 
 async fn why_it_waits(state: &AppState, id: &TaskId) -> Result<String, WebError> {
-    if let Ok(Err(_)) = timeout(DOCKER_PATIENCE, (state.docker)()).await {
-        return Ok("Waiting: Docker does not answer. Run `atelier doctor` on the server.".to_owned());
-    }
-    let before = state.db.queue_position(id).await?;
-    let running = state.db.count_tasks(Status::Running).await?;
-    let most = state.config.queue.max_running;
-    Ok(match before {
-        0 if running < most as u64 => "Next in line; it starts in a moment.".to_owned(),
-        0 => format!("Next in line; {running} of at most {most} tasks are running."),
-        _ => format!("Place {} in line; at most {most} tasks run at a time.", before + 1),
-    })
+    Ok(Waiting::of(state, id).await?.message)
 }
 
 fn what_happens(event: &Event, task: &Task) -> String {

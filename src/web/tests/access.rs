@@ -22,14 +22,14 @@ fn example(path: &str) -> String {
 /// Every route with every method it has, as the router itself tells.
 async fn routes(site: &Site) -> Vec<(Method, &'static str, Access)> {
     let mut routes = Vec::new();
-    for route in table() {
+    for route in table(&site.state.config) {
         let refused = site.send(request(Method::PATCH, &example(route.path)).body(Body::empty()).unwrap()).await;
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{}", route.path);
         for method in refused.header(header::ALLOW).split(',') {
             routes.push((method.parse().unwrap(), route.path, route.access));
         }
     }
-    assert!(routes.len() > table().len());
+    assert!(routes.len() > table(&site.state.config).len());
     routes
 }
 
@@ -60,7 +60,7 @@ async fn nothing_is_shown_or_done_without_a_login() {
 async fn the_description_names_every_route_for_programs() {
     let site = Site::new().await;
     let is_for_programs =
-        |path: &str| ["/api/", "/logs/", "/healthz", "/readyz"].iter().any(|start| path.starts_with(start));
+        |path: &str| ["/api/", "/logs/", "/healthz", "/readyz", "/metrics"].iter().any(|start| path.starts_with(start));
     let served: BTreeSet<String> = routes(&site)
         .await
         .into_iter()
@@ -126,7 +126,7 @@ async fn other_sites_and_other_names_are_refused() {
     assert_eq!(site.send(forged(true)).await.status, StatusCode::FORBIDDEN);
     assert_eq!(site.send(forged(false)).await.status, StatusCode::UNAUTHORIZED);
 
-    for route in table() {
+    for route in table(&site.state.config) {
         let rebound = axum::http::Request::get(example(route.path)).header(header::HOST, "evil.example");
         let answer = site.send(rebound.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, StatusCode::MISDIRECTED_REQUEST, "{}", route.path);

@@ -7,8 +7,8 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
-use futures_util::FutureExt;
 use secrecy::SecretString;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -16,8 +16,9 @@ use crate::{
     config::{self, Config},
     data_dir::DataDir,
     db::Db,
-    pipeline::queue::Queue,
-    web::{AppState, router::router},
+    metrics::Metrics,
+    pipeline::{gate::Obstacles, queue::Queue},
+    web::{AppState, Vitals, router::router},
 };
 
 pub(super) const TOKEN: &str = "the-admin-token";
@@ -26,6 +27,8 @@ pub(super) struct Site {
     pub(super) state: AppState,
     pub(super) router: Router,
     pub(super) folder: tempfile::TempDir,
+    /// What keeps tasks from starting; nothing until a test says so.
+    pub(super) obstacles: watch::Sender<Obstacles>,
 }
 
 /// An answer, read to its end.
@@ -61,10 +64,11 @@ impl Site {
         let data_dir = DataDir::prepare(&folder.path().join("data")).unwrap();
         let db = Db::open(&data_dir.database()).await.unwrap();
         let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
-        let docker = Arc::new(|| async { Ok(()) }.boxed());
+        let (obstacles, seen) = watch::channel(Obstacles::from([]));
+        let vitals = Vitals { obstacles: seen, metrics: Metrics::new() };
         let token = SecretString::from(TOKEN);
-        let state = AppState::new(db, queue, config, data_dir, &token, docker, CancellationToken::new());
-        Self { router: router(state.clone()), state, folder }
+        let state = AppState::new(db, queue, config, data_dir, &token, vitals, CancellationToken::new());
+        Self { router: router(state.clone()), state, folder, obstacles }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {

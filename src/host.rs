@@ -1,0 +1,55 @@
+//! What the machine has left, and what this process uses of it.
+
+use std::{fs, io, path::Path};
+
+/// In bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DiskSpace {
+    /// What this process may still use; less than what is free where some is kept for root.
+    pub(crate) free: u64,
+    pub(crate) total: u64,
+}
+
+/// The file system that `path` lies on.
+pub(crate) fn disk_space(path: &Path) -> io::Result<DiskSpace> {
+    let found = rustix::fs::statvfs(path)?;
+    Ok(DiskSpace {
+        free: found.f_bavail.saturating_mul(found.f_frsize),
+        total: found.f_blocks.saturating_mul(found.f_frsize),
+    })
+}
+
+/// Bytes of memory that can be had without swapping; `None` where the kernel does not say.
+pub(crate) fn available_memory() -> Option<u64> {
+    kibibytes_in("/proc/meminfo", "MemAvailable:")
+}
+
+/// Bytes of memory that this process has in use.
+pub(crate) fn resident_memory() -> Option<u64> {
+    kibibytes_in("/proc/self/status", "VmRSS:")
+}
+
+/// Files, sockets and pipes that this process has open.
+pub(crate) fn open_files() -> usize {
+    fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+fn kibibytes_in(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let count: u64 = line.trim().trim_end_matches(" kB").parse().ok()?;
+    Some(count * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_is_read() {
+        let disk = disk_space(Path::new("/")).unwrap();
+        assert!(disk.free > 0 && disk.free <= disk.total);
+        assert!(resident_memory().unwrap() < available_memory().unwrap());
+        assert!(open_files() > 2);
+    }
+}

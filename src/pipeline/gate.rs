@@ -1,0 +1,179 @@
+//! Whether a task may start now: Docker answers, and there is room on the disk and in memory.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::queue::Queue;
+use crate::{config::Config, data_dir::DataDir, host, sandbox::Engine};
+
+/// Looks, and tells everybody what it saw. Clones share what they see.
+#[derive(Debug, Clone)]
+pub(crate) struct Gate {
+    shared: Arc<Shared>,
+}
+
+/// What is in the way, the most serious first; empty when a task may start.
+pub(crate) type Obstacles = Arc<[Obstacle]>;
+
+/// Why no task starts. Its text is for the owner of the server and says what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Obstacle {
+    /// The first look is not over.
+    Starting,
+    Docker {
+        cause: String,
+    },
+    /// In bytes. Ends by itself when space is freed.
+    Disk {
+        free: u64,
+        reserve: u64,
+    },
+    /// In bytes. Only while other tasks run: alone, a task may always try.
+    Memory {
+        free: u64,
+        needed: u64,
+    },
+}
+
+impl Obstacle {
+    /// The name for programs.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Docker { .. } => "docker_unavailable",
+            Self::Disk { .. } => "disk_reserve",
+            Self::Memory { .. } => "memory",
+        }
+    }
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MIB: u64 = 1024 * 1024;
+        match self {
+            Self::Starting => formatter.write_str("The server is starting."),
+            Self::Docker { .. } => formatter.write_str(
+                "Docker does not answer. Tasks are taken and start by themselves once it does; \
+                 `atelier doctor` on the server says what to do.",
+            ),
+            Self::Disk { free, reserve } => write!(
+                formatter,
+                "The disk of the server is nearly full: {} MB are free, {} MB are kept in reserve. \
+                 Tasks start by themselves once there is room.",
+                free / MIB,
+                reserve / MIB
+            ),
+            Self::Memory { free, needed } => write!(
+                formatter,
+                "{} MB of memory are free and a task may need {} MB; the next one starts when a running one has ended.",
+                free / MIB,
+                needed / MIB
+            ),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    engine: Engine,
+    queue: Queue,
+    config: Arc<Config>,
+    data_dir: DataDir,
+    obstacles: watch::Sender<Obstacles>,
+}
+
+/// For one word of the daemon.
+const DOCKER_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two looks while nothing is in the way, and while memory or disk are short.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks while Docker is away: from the first, doubling, to the second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Gate {
+    pub(crate) fn new(engine: Engine, queue: Queue, config: Arc<Config>, data_dir: DataDir) -> Self {
+        let (obstacles, _) = watch::channel(Obstacles::from([Obstacle::Starting]));
+        Self { shared: Arc::new(Shared { engine, queue, config, data_dir, obstacles }) }
+    }
+
+    /// What was in the way at the last look, and from then on.
+    pub(crate) fn obstacles(&self) -> watch::Receiver<Obstacles> {
+        self.shared.obstacles.subscribe()
+    }
+
+    /// Looks again and again until `shutdown`.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut away = SHORTEST_PAUSE;
+        loop {
+            let seen = self.look().await;
+            let docker_is_away = seen.iter().any(|obstacle| matches!(obstacle, Obstacle::Docker { .. }));
+            let pause = if docker_is_away { away } else { PAUSE };
+            away = if docker_is_away { (away * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.shared.queue.task_finished() => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Waits until nothing is in the way. Always looks for itself first.
+    pub(super) async fn open(&self) {
+        while !self.look().await.is_empty() {
+            let mut obstacles = self.obstacles();
+            if obstacles.wait_for(|seen| seen.is_empty()).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn look(&self) -> Obstacles {
+        let shared = &self.shared;
+        let docker = match timeout(DOCKER_PATIENCE, shared.engine.facts()).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(Obstacle::Docker { cause: error.to_string() }),
+            Err(_) => Some(Obstacle::Docker { cause: format!("no answer within {} s", DOCKER_PATIENCE.as_secs()) }),
+        };
+        let seen: Obstacles = [docker, self.disk(), self.memory()].into_iter().flatten().collect();
+        shared.obstacles.send_if_modified(|known| {
+            let is_news = *known != seen;
+            if is_news {
+                tell(known, &seen);
+                *known = seen.clone();
+            }
+            is_news
+        });
+        seen
+    }
+
+    fn disk(&self) -> Option<Obstacle> {
+        let space = host::disk_space(self.shared.data_dir.path()).ok()?;
+        let reserve = self.shared.config.queue.disk_reserve(space);
+        (space.free < reserve).then_some(Obstacle::Disk { free: space.free, reserve })
+    }
+
+    fn memory(&self) -> Option<Obstacle> {
+        let free = host::available_memory()?;
+        let needed = u64::try_from(self.shared.config.sandbox.memory_bytes).unwrap_or_default();
+        (free < needed && self.shared.queue.holds_tasks()).then_some(Obstacle::Memory { free, needed })
+    }
+}
+
+/// The log hears of each obstacle once when it comes and once when it goes, however its figures change.
+fn tell(known: &[Obstacle], seen: &[Obstacle]) {
+    let is_in = |list: &[Obstacle], kind| list.iter().any(|obstacle| obstacle.kind() == kind);
+    for obstacle in seen.iter().filter(|obstacle| !is_in(known, obstacle.kind())) {
+        match obstacle {
+            Obstacle::Docker { cause } => tracing::warn!(cause, "no task starts: Docker does not answer"),
+            other => tracing::warn!("no task starts: {other}"),
+        }
+    }
+    for obstacle in known.iter().filter(|obstacle| !is_in(seen, obstacle.kind()) && **obstacle != Obstacle::Starting) {
+        tracing::info!(obstacle = obstacle.kind(), "no longer in the way of tasks");
+    }
+}

@@ -1,0 +1,160 @@
+//! Reads the event log as it grows and counts what it says.
+
+use std::{collections::HashMap, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    db::{Db, DbError, TaskFilter},
+    domain::{
+        event::{Event, EventBody},
+        task::{Stage, Status},
+        task_id::TaskId,
+    },
+    metrics::Metrics,
+};
+
+/// Counts until `shutdown`. What happened before this run of the server is not counted again.
+pub(crate) async fn run(db: Db, metrics: Metrics, shutdown: CancellationToken) {
+    let mut changes = db.changes();
+    let mut observer = Observer { db, metrics, seen: HashMap::new() };
+    if let Err(error) = observer.begin().await {
+        tracing::warn!(%error, "cannot read where the tasks stand; their figures start late");
+    }
+    loop {
+        let news = tokio::select! {
+            news = changes.recv() => news,
+            () = shutdown.cancelled() => return,
+        };
+        let looked = match news {
+            Ok(id) => observer.look(&id).await,
+            Err(RecvError::Lagged(_)) => observer.look_at_all().await,
+            Err(RecvError::Closed) => return,
+        };
+        if let Err(error) = looked {
+            tracing::warn!(%error, "cannot read events; the figures miss some");
+        }
+    }
+}
+
+const PAGE: u32 = 100;
+const MANY: u32 = 10_000;
+
+struct Observer {
+    db: Db,
+    metrics: Metrics,
+    /// Tasks that have not ended.
+    seen: HashMap<TaskId, Seen>,
+}
+
+/// How far a task was read.
+#[derive(Debug, Default)]
+struct Seen {
+    seq: u64,
+    queued: Option<Timestamp>,
+    stage: Option<(Stage, Timestamp)>,
+}
+
+impl Observer {
+    /// Takes note of where the tasks of an earlier run stand.
+    async fn begin(&mut self) -> Result<(), DbError> {
+        for id in self.live_tasks().await? {
+            let seq = self.db.last_seq(&id).await?;
+            let mut seen = Seen { seq, ..Seen::default() };
+            for event in self.db.outline(&id).await? {
+                match event.body {
+                    EventBody::Status { status: Status::Queued, .. } => seen.queued = Some(event.at),
+                    EventBody::Stage { stage } => seen.stage = Some((stage, event.at)),
+                    _ => {}
+                }
+            }
+            self.seen.insert(id, seen);
+        }
+        Ok(())
+    }
+
+    async fn look_at_all(&mut self) -> Result<(), DbError> {
+        let mut ids = self.live_tasks().await?;
+        ids.extend(self.seen.keys().cloned());
+        for id in ids {
+            self.look(&id).await?;
+        }
+        Ok(())
+    }
+
+    async fn live_tasks(&self) -> Result<Vec<TaskId>, DbError> {
+        let mut ids = Vec::new();
+        for status in [Status::Queued, Status::Running] {
+            let filter = TaskFilter { status: Some(status), limit: MANY, ..TaskFilter::default() };
+            ids.extend(self.db.tasks(filter).await?.into_iter().map(|task| task.id));
+        }
+        Ok(ids)
+    }
+
+    /// Whether the event that is news is a remark on a task that was counted to its end.
+    async fn has_ended_before(&self, id: &TaskId) -> Result<bool, DbError> {
+        let outline = self.db.outline(id).await?;
+        let end = outline.iter().find(|event| ends_the_task(event));
+        Ok(match end {
+            Some(end) => self.db.last_seq(id).await? > end.seq,
+            None => false,
+        })
+    }
+
+    async fn look(&mut self, id: &TaskId) -> Result<(), DbError> {
+        if !self.seen.contains_key(id) && self.has_ended_before(id).await? {
+            return Ok(());
+        }
+        loop {
+            let seen = self.seen.entry(id.clone()).or_default();
+            let events = self.db.events_after(id, seen.seq, PAGE).await?;
+            let Some(last) = events.last() else { return Ok(()) };
+            seen.seq = last.seq;
+            for event in &events {
+                count(&self.metrics, seen, event);
+            }
+            if events.iter().any(ends_the_task) {
+                self.seen.remove(id);
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn count(metrics: &Metrics, seen: &mut Seen, event: &Event) {
+    match &event.body {
+        EventBody::Status { status: Status::Queued, .. } => seen.queued = Some(event.at),
+        EventBody::Status { status: Status::Running, .. } => {
+            if let Some(queued) = seen.queued.take() {
+                metrics.task_started(between(queued, event.at));
+            }
+        }
+        EventBody::Status { status, failure } => {
+            if let Some((stage, entered)) = seen.stage.take() {
+                metrics.stage_ended(stage, between(entered, event.at));
+            }
+            metrics.task_ended(*status, failure.as_ref().map(|failure| failure.kind));
+        }
+        EventBody::Stage { stage } => {
+            if let Some((before, entered)) = seen.stage.replace((*stage, event.at)) {
+                metrics.stage_ended(before, between(entered, event.at));
+            }
+        }
+        EventBody::ModelReplied { usage, duration_ms, .. } => {
+            metrics.model_answered(*usage, Duration::from_millis(*duration_ms));
+        }
+        EventBody::Critique { usage, .. } => metrics.model_used(*usage),
+        _ => {}
+    }
+}
+
+fn between(start: Timestamp, end: Timestamp) -> Duration {
+    // The wall clock may have been set back in between.
+    end.duration_since(start).try_into().unwrap_or_default()
+}
+
+fn ends_the_task(event: &Event) -> bool {
+    matches!(&event.body, EventBody::Status { status, .. } if status.is_final())
+}

@@ -1,0 +1,34 @@
+//! The calm line at the top of every page while something keeps all tasks from starting.
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::Response,
+};
+
+use super::AppState;
+use crate::pipeline::gate::Obstacle;
+
+tokio::task_local! {
+    static NOTICES: Vec<String>;
+}
+
+/// What the pages of one request say at their top.
+pub(super) async fn provide(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let obstacles = state.vitals.obstacles.borrow().clone();
+    let notices = obstacles.iter().filter(|obstacle| is_for_everybody(obstacle)).map(ToString::to_string).collect();
+    NOTICES.scope(notices, next.run(request)).await
+}
+
+/// For the frame of the pages. Nothing outside of a request of somebody who is logged in.
+pub(super) fn current() -> Vec<String> {
+    NOTICES.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// What passes by itself within a task's time is told on the page of the task that waits.
+fn is_for_everybody(obstacle: &Obstacle) -> bool {
+    match obstacle {
+        Obstacle::Docker { .. } | Obstacle::Disk { .. } => true,
+        Obstacle::Starting | Obstacle::Memory { .. } => false,
+    }
+}
