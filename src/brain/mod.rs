@@ -8,6 +8,7 @@ mod limits;
 mod offer;
 mod prompt;
 mod session;
+mod speaker;
 mod stuck;
 mod tool_text;
 mod transcript;

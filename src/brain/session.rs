@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Critic, EditWay, Transcript, agents_files::AgentsFiles, conversation::Conversation, offer, prompt,
-    stuck::StuckWatch, tool_text,
+    speaker::Speaker, stuck::StuckWatch, tool_text,
 };
 use crate::{
-    db::{Db, DbError, Record, StoredReply},
+    db::{Db, DbError, Record, SpeakerHash, StoredReply},
     domain::{
         conversation::{Message, ToolCall},
         event::{EventBody, milliseconds},
@@ -58,6 +58,8 @@ pub(crate) enum Outcome {
 pub(crate) enum StepError {
     #[error("this socket belongs to another task")]
     WrongTask,
+    #[error("another program speaks for this task already")]
+    OtherSpeaker,
     #[error("request {got} does not follow {last}; only the last request may be repeated")]
     OutOfOrder { got: u64, last: String },
     #[error("no tool call waits for this result")]
@@ -74,6 +76,7 @@ pub(crate) struct Session {
     pub(super) task: Task,
     pub(super) db: Db,
     pub(super) tools: Vec<Tool>,
+    speaker: Speaker,
     state: Mutex<State>,
     outcome: mpsc::UnboundedSender<Outcome>,
     /// The task is over, however it ended: an answer that is still being waited for is not worth its price.
@@ -132,23 +135,32 @@ impl Session {
             usage: Usage::default(),
             ended: false,
         };
-        (Arc::new(Self { task, db, tools, state: Mutex::new(state), outcome, over }), ended)
+        let speaker = Speaker::new(db.clone(), task.id.clone());
+        (Arc::new(Self { task, db, tools, speaker, state: Mutex::new(state), outcome, over }), ended)
+    }
+
+    /// Whether one with this secret may speak for the agent; to be asked before anything long is read from it.
+    pub(crate) async fn admits(&self, secret: SpeakerHash) -> Result<bool, StepError> {
+        Ok(self.speaker.admits(secret).await?)
     }
 
     /// Answers one request. The work goes on when the caller goes away: its answer is stored, and a repetition of the
     /// request gets it without a second call of the model. Only the end of the task breaks it off.
-    pub(crate) async fn step(self: Arc<Self>, request: StepRequest) -> Result<Value, StepError> {
+    pub(crate) async fn step(self: Arc<Self>, request: StepRequest, secret: SpeakerHash) -> Result<Value, StepError> {
         let over = self.over.clone();
-        let work = over.run_until_cancelled_owned(async move { self.answer(request).await });
+        let work = over.run_until_cancelled_owned(async move { self.answer(request, secret).await });
         match tokio::spawn(work).await {
             Ok(Some(answer)) => answer,
             Ok(None) | Err(_) => Err(StepError::Ended),
         }
     }
 
-    async fn answer(&self, request: StepRequest) -> Result<Value, StepError> {
+    async fn answer(&self, request: StepRequest, secret: SpeakerHash) -> Result<Value, StepError> {
         if request.task_id != self.task.id.as_str() {
             return Err(StepError::WrongTask);
+        }
+        if !self.speaker.hears(secret).await? {
+            return Err(StepError::OtherSpeaker);
         }
         let mut state = self.state.lock().await;
         if let Some(seq) = request.seq {

@@ -10,6 +10,7 @@ mod migrations;
 mod record;
 mod replies;
 mod sessions;
+mod step_speakers;
 mod tasks;
 mod thread;
 
@@ -22,6 +23,7 @@ use crate::domain::task_id::TaskId;
 
 pub(crate) use record::Record;
 pub(crate) use replies::StoredReply;
+pub(crate) use step_speakers::SpeakerHash;
 pub(crate) use tasks::{Ending, TaskFilter};
 use thread::ConnectionThread;
 

@@ -34,7 +34,8 @@ impl Container {
         timeout: Duration,
         output: impl FnMut(&[u8]),
     ) -> Result<SetupEnd, SandboxError> {
-        match tokio::time::timeout(timeout, self.exec_as_root(command, environment, output)).await {
+        let wrapped = [spec::EXECUTABLE, "agent", "setup", "--"].map(str::to_owned).into_iter().chain(command);
+        match tokio::time::timeout(timeout, self.exec_as_root(wrapped.collect(), environment, output)).await {
             Ok(code) => Ok(SetupEnd::Exited(code?)),
             Err(_) => Ok(SetupEnd::TimedOut),
         }

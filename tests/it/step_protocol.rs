@@ -9,13 +9,21 @@ use crate::{
     model_server::{ModelServer, Reply},
 };
 
-/// A task whose agent hangs in a command while the test speaks on its socket.
-async fn with_a_held_agent(model: &ModelServer) -> (Atelier, String) {
+/// A task whose agent program never speaks, so that the test can: the first one is the one that is heard.
+async fn with_a_silent_agent(model: &ModelServer) -> (Atelier, String) {
     model.will(Reply::text("").tool_call("run_command", json!({"command": "sleep 15"})));
-    let atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
+    let settings = Settings::new().model("openai", &model.url()).set("agent.command", vec!["sleep", "1d"]);
+    let atelier = Atelier::start_with(settings).await;
     let id = atelier.submit_zip(Zip::new().file("a", "a"), "Hold.", &[]).await.id;
-    atelier.task(&id).wait_until("the first command", |task| task["steps"] == 1).await;
+    let socket = atelier.data_dir().join(format!("tasks/{id}/run/step.sock"));
+    atelier.task(&id).wait_until("the socket", |_| socket.exists()).await;
+    let (status, reply) = step(&atelier, &id, &start(&id)).await;
+    assert_eq!(status, 200, "{reply}");
     (atelier, id)
+}
+
+fn start(id: &str) -> Value {
+    json!({"task_id": id, "seq": 0, "payload": {"event": "start", "task": {"task_id": id, "instruction": "x"}}})
 }
 
 async fn step(atelier: &Atelier, id: &str, body: &Value) -> (u16, String) {
@@ -29,10 +37,9 @@ async fn step(atelier: &Atelier, id: &str, body: &Value) -> (u16, String) {
 #[tokio::test]
 async fn a_repeated_request_gets_the_stored_reply_and_costs_nothing() {
     let model = ModelServer::start().await;
-    let (atelier, id) = with_a_held_agent(&model).await;
-    let start = json!({"event": "start", "task": {"task_id": id, "instruction": "x"}});
+    let (atelier, id) = with_a_silent_agent(&model).await;
 
-    let (status, reply) = step(&atelier, &id, &json!({"task_id": id, "seq": 0, "payload": start})).await;
+    let (status, reply) = step(&atelier, &id, &start(&id)).await;
 
     assert_eq!(status, 200);
     assert_eq!(serde_json::from_str::<Value>(&reply).unwrap()["arguments"]["command"], "sleep 15");
@@ -42,9 +49,9 @@ async fn a_repeated_request_gets_the_stored_reply_and_costs_nothing() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused_and_changes_nothing() {
+async fn r30_what_does_not_fit_is_refused_and_changes_nothing() {
     let model = ModelServer::start().await;
-    let (atelier, id) = with_a_held_agent(&model).await;
+    let (atelier, id) = with_a_silent_agent(&model).await;
     let result = json!({"event": "tool_result", "name": "run_command", "arguments": {}, "result": {}});
     let before = atelier.task(&id).now().await;
     for (body, expected) in [

@@ -22,7 +22,7 @@ use crate::settings::Settings;
 use crate::task::{Task, TaskSource};
 use crate::tools::Toolbox;
 use crate::workspace::Workspace;
-use crate::{ownership, settle};
+use crate::{ownership, settle, setup};
 
 /// The run ended without a `finish`: the limit of iterations, a refusal or a reply that nobody understands.
 const ENDED_WITHOUT_FINISH: u8 = 2;
@@ -90,10 +90,18 @@ struct Words(Vec<OsString>);
 enum Chore {
     /// Run another agent program and carry its steps to the server: `relay -- PROGRAM ARGUMENT…`
     Relay(WorkArgs),
+    /// Run a command of the setup phase with the system calls filtered: `setup -- PROGRAM ARGUMENT…`
+    Setup(SetupArgs),
     /// Kill what setup left running, give the folders to the user, name the network interfaces
     Settle(Folders),
     /// Give the folders to the user
     Own(Folders),
+}
+
+#[derive(Debug, Args)]
+struct SetupArgs {
+    #[arg(last = true, value_name = "PROGRAM", required = true)]
+    program: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -114,6 +122,11 @@ pub fn run(args: AgentArgs) -> ExitCode {
             fail("name the program: atelier agent relay -- PROGRAM ARGUMENT…")
         }
         Some(Chore::Relay(work)) => work.run().unwrap_or_else(fail),
+        Some(Chore::Setup(SetupArgs { program })) => {
+            let problem = setup::become_program(&program);
+            complain(&problem);
+            ExitCode::from(problem.exit_code())
+        }
         Some(Chore::Settle(Folders { user, folders })) => report(settle::settle(user, &folders)),
         Some(Chore::Own(Folders { user, folders })) => report(ownership::own(user, &folders)),
         None => args.work.run().unwrap_or_else(fail),

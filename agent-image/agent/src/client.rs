@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use reqwest::{Client, Response, StatusCode, redirect};
 use tokio::time::{sleep, timeout};
 
 use crate::run_record::RunRecord;
+use crate::secret;
 use crate::settings::StepServer;
 use crate::socket_watch::SocketWatch;
-use crate::wire::StepRequest;
+use crate::wire::{SECRET_HEADER, StepRequest};
 
 const LARGEST_REPLY: usize = 16 << 20;
 /// Characters of a refusal that are worth repeating.
@@ -43,6 +44,15 @@ pub(crate) enum StepError {
     Request(#[from] serde_json::Error),
 }
 
+/// Why there is no client. The run does not begin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ClientError {
+    #[error("cannot read /dev/urandom: {0}")]
+    Secret(#[from] std::io::Error),
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+}
+
 enum Attempt {
     Answered(Vec<u8>),
     Failed(StepError),
@@ -52,8 +62,10 @@ enum Attempt {
 
 impl StepClient {
     /// Must be called inside a tokio runtime.
-    pub(crate) fn new(server: &StepServer) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(server: &StepServer) -> Result<Self, ClientError> {
+        let headers = HeaderMap::from_iter([(HeaderName::from_static(SECRET_HEADER), secret::make()?)]);
         let builder = Client::builder()
+            .default_headers(headers)
             .no_proxy()
             .redirect(redirect::Policy::none())
             // A command may run for long between two steps; the connection is worth keeping.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::num::ParseIntError;
 use std::str::FromStr;
 
+use crate::kernel_filter::{self, FilterError};
 use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, getgid, getuid, set_dumpable_behavior, umask};
@@ -25,6 +26,8 @@ pub(crate) enum ConfineError {
     OtherUser { asked: User, own: User },
     #[error("cannot {what}: {source}")]
     Kernel { what: &'static str, source: Errno },
+    #[error(transparent)]
+    Filter(#[from] FilterError),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +41,10 @@ pub enum UserError {
 }
 
 /// Becomes `user` without groups and capabilities when running as root; in every case no program started from here can
-/// gain privileges, and no other process of the same user can read this one's memory or environment.
+/// gain privileges, no other process of the same user can read this one's memory or environment, and system calls are
+/// filtered.
 ///
-/// Ids and `no_new_privs` belong to a thread on Linux: call this before there is a second one.
+/// Ids, `no_new_privs` and the filter belong to a thread on Linux: call this before there is a second one.
 pub(crate) fn confine(user: Option<User>) -> Result<(), ConfineError> {
     let own = User { uid: getuid(), gid: getgid() };
     match user {
@@ -54,7 +58,8 @@ pub(crate) fn confine(user: Option<User>) -> Result<(), ConfineError> {
     }
     // Last: changing the user sets the behaviour back.
     step("make the process non-dumpable", set_dumpable_behavior(DumpableBehavior::NotDumpable))?;
-    step("set no_new_privs", set_no_new_privs(true))
+    step("set no_new_privs", set_no_new_privs(true))?;
+    Ok(kernel_filter::apply()?)
 }
 
 fn become_user(user: User) -> Result<(), ConfineError> {

@@ -9,6 +9,10 @@ use serde_json::{Map, Value};
 /// Arguments of a tool call or the result of one: a JSON object.
 pub type Object = Map<String, Value>;
 
+/// The header with what only the agent knows. A server may hear nobody else after the first request that had it; one that
+/// does not know it can ignore it, and a client may leave it out.
+pub const SECRET_HEADER: &str = "step-secret";
+
 /// The body of `POST /step`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRequest {

@@ -46,6 +46,7 @@ pub(crate) async fn setup(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -
     pipeline.engine.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
     let network = if fetched.setup_script.is_some() { Network::Bridge } else { Network::None };
     let container = pipeline.engine.create(&container_spec(pipeline, task, &folder, network, access)).await?;
+    pipeline.db.forget_step_speaker(&task.id).await?;
     container.start().await?;
     let Some(script) = &fetched.setup_script else {
         pipeline.note(task, "There is no setup.sh; the container never had a network.").await?;

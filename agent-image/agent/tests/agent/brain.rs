@@ -49,6 +49,8 @@ pub(crate) struct Brain {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Heard {
     pub(crate) requests: Vec<Value>,
+    /// What each of them had in its `Step-Secret`.
+    pub(crate) secrets: Vec<String>,
     pub(crate) connections: usize,
 }
 
@@ -137,8 +139,12 @@ impl Script {
     async fn converse(&mut self, stream: impl AsyncRead + AsyncWrite + Unpin) -> Connection {
         self.heard.lock().unwrap().connections += 1;
         let mut stream = BufReader::new(stream);
-        while let Some(request) = receive(&mut stream).await {
-            self.heard.lock().unwrap().requests.push(request);
+        while let Some((request, secret)) = receive(&mut stream).await {
+            {
+                let mut heard = self.heard.lock().unwrap();
+                heard.requests.push(request);
+                heard.secrets.push(secret);
+            }
             let (status, body) = match self.answers.next().unwrap_or(Answer::Status(410, "the script is over")) {
                 Answer::Json(reply) => (200, reply.to_string()),
                 Answer::Text(text) => (200, text.to_owned()),
@@ -155,8 +161,8 @@ impl Script {
     }
 }
 
-async fn receive(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Value> {
-    let mut length = 0;
+async fn receive(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<(Value, String)> {
+    let (mut length, mut secret) = (0, String::new());
     let mut first = String::new();
     loop {
         let mut line = String::new();
@@ -172,6 +178,11 @@ async fn receive(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Value> {
         {
             length = value.trim().parse().unwrap();
         }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("step-secret")
+        {
+            value.trim().clone_into(&mut secret);
+        }
         if line.is_empty() {
             break;
         }
@@ -179,5 +190,5 @@ async fn receive(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Option<Value> {
     assert_eq!(first, "POST /step HTTP/1.1");
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(serde_json::from_slice(&body).unwrap())
+    Some((serde_json::from_slice(&body).unwrap(), secret))
 }

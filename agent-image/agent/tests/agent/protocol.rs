@@ -16,6 +16,9 @@ fn a_restart_of_the_server_costs_nothing_but_the_wait() {
     assert_eq!(requests.len(), 3);
     assert_eq!(requests[1]["seq"], 1);
     assert_eq!(requests[1], requests[2], "the repetition is the same request");
+    let secrets = &ended.heard.secrets;
+    assert!(secrets[0].len() >= 32 && secrets.iter().all(|secret| *secret == secrets[0]), "{secrets:?}");
+    assert!(!ended.log.contains(&secrets[0]));
     assert_eq!(fs::read_to_string(bench.code().join("ran")).unwrap(), "x\n");
     assert!(
         ended.log.contains("the server is away") && ended.log.contains("the server answers again"),

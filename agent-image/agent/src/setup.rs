@@ -1,0 +1,58 @@
+//! The start of the setup phase, in the process that becomes `setup.sh`: root, but with the same filter of system calls as
+//! the agent.
+
+use std::ffi::OsString;
+use std::io::{self, ErrorKind};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::io::Errno;
+use rustix::thread::set_no_new_privs;
+
+use crate::kernel_filter::{self, FilterError};
+
+/// Why the program was not started.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    #[error("cannot set no_new_privs: {0}")]
+    NoNewPrivs(#[from] Errno),
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("cannot start {program:?}: {source}{}", hint(source))]
+    Start { program: OsString, source: io::Error },
+}
+
+impl SetupError {
+    /// As a shell has it.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Start { source, .. } if source.kind() == ErrorKind::NotFound => 127,
+            _ => 126,
+        }
+    }
+}
+
+/// Becomes the program; returns only when that fails.
+pub(crate) fn become_program(words: &[OsString]) -> SetupError {
+    if let Err(error) = set_no_new_privs(true) {
+        return error.into();
+    }
+    if let Err(error) = kernel_filter::apply() {
+        return error.into();
+    }
+    let (program, arguments) = words.split_first().map(|(first, rest)| (first.clone(), rest)).unwrap_or_default();
+    let source = Command::new(&program).args(arguments).exec();
+    SetupError::Start { program, source }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            "; the interpreter that its first line names may be missing (or end with a carriage return)"
+        }
+        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
+            "; it is neither a program nor a script whose first line names its interpreter, such as #!/bin/sh"
+        }
+        _ => "",
+    }
+}
