@@ -14,7 +14,7 @@ use crate::{
     config::{self, Config, ProviderKind},
     data_dir::DataDir,
     db::{Db, DbError},
-    llm::{HostedKind, HostedSettings, Models, Price, ProviderSettings, ScriptError, Scripts, SettingsError},
+    llm::{HostedKind, HostedSettings, Models, Price, ProviderSettings, ScriptError, Scripts, SettingsError, Timeouts},
     metrics::Metrics,
     pipeline::{Pipeline, gate::Gate, observer, queue::Queue, recovery, worker},
     sandbox::{Engine, SandboxError},
@@ -157,7 +157,13 @@ fn provider_settings(config: &Config, name: &str, provider: &config::Provider) -
         base_url: provider.base_url.clone(),
         api_key: provider.api_key.clone(),
         api_key_env: provider.api_key_env.clone(),
-        timeout: config.llm.request_timeout,
+        timeouts: Timeouts {
+            connect: provider.connect_timeout,
+            first_byte: provider.first_byte_timeout,
+            idle: provider.idle_timeout,
+            total: provider.request_timeout,
+        },
+        stream: provider.stream,
         prices: prices.collect::<HashMap<_, _>>(),
     }))
 }

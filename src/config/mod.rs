@@ -139,7 +139,6 @@ pub(crate) struct Source {
 
 #[derive(Debug)]
 pub(crate) struct Llm {
-    pub(crate) request_timeout: Duration,
     pub(crate) max_tries: u32,
     pub(crate) max_output_tokens: u32,
     /// Where the provider sets no other.
@@ -165,6 +164,11 @@ pub(crate) struct Provider {
     pub(crate) api_key: Option<SecretString>,
     pub(crate) scripts: Option<PathBuf>,
     pub(crate) context_tokens: Option<u64>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) first_byte_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) request_timeout: Duration,
+    pub(crate) stream: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

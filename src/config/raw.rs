@@ -81,6 +81,9 @@ pub(super) struct RawSource {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLlm {
+    pub(super) connect_timeout_s: u64,
+    pub(super) first_byte_timeout_s: u64,
+    pub(super) idle_timeout_s: u64,
     pub(super) request_timeout_s: u64,
     pub(super) max_tries: u32,
     pub(super) max_output_tokens: u32,
@@ -98,4 +101,9 @@ pub(super) struct RawProvider {
     pub(super) api_key_env: Option<String>,
     pub(super) scripts: Option<PathBuf>,
     pub(super) context_tokens: Option<u64>,
+    pub(super) connect_timeout_s: Option<u64>,
+    pub(super) first_byte_timeout_s: Option<u64>,
+    pub(super) idle_timeout_s: Option<u64>,
+    pub(super) request_timeout_s: Option<u64>,
+    pub(super) stream: Option<bool>,
 }

@@ -188,13 +188,18 @@ fn source(raw: &RawSource) -> Result<Source, ConfigError> {
 }
 
 fn llm(raw: RawLlm) -> Result<Llm, ConfigError> {
-    let providers = raw.providers.into_iter().map(|(name, raw)| Ok((name.clone(), provider(&name, raw)?)));
+    let timeouts = SharedTimeouts {
+        connect: seconds("[llm] connect_timeout_s", raw.connect_timeout_s)?,
+        first_byte: seconds("[llm] first_byte_timeout_s", raw.first_byte_timeout_s)?,
+        idle: seconds("[llm] idle_timeout_s", raw.idle_timeout_s)?,
+        request: seconds("[llm] request_timeout_s", raw.request_timeout_s)?,
+    };
+    let providers = raw.providers.into_iter().map(|(name, raw)| Ok((name.clone(), provider(&name, raw, &timeouts)?)));
     let prices = raw.prices.into_iter().map(|(name, price)| {
         let setting = format!("[llm.prices.{name:?}]");
         Ok((model_name(&setting, &name)?, price))
     });
     Ok(Llm {
-        request_timeout: seconds("[llm] request_timeout_s", raw.request_timeout_s)?,
         max_tries: at_least_one("[llm] max_tries", raw.max_tries)?,
         max_output_tokens: at_least_one("[llm] max_output_tokens", raw.max_output_tokens)?,
         context_tokens: at_least_one("[llm] context_tokens", raw.context_tokens)?,
@@ -203,8 +208,20 @@ fn llm(raw: RawLlm) -> Result<Llm, ConfigError> {
     })
 }
 
-fn provider(name: &str, raw: RawProvider) -> Result<Provider, ConfigError> {
+/// Those of `[llm]`; a provider may set its own.
+struct SharedTimeouts {
+    connect: Duration,
+    first_byte: Duration,
+    idle: Duration,
+    request: Duration,
+}
+
+fn provider(name: &str, raw: RawProvider, shared: &SharedTimeouts) -> Result<Provider, ConfigError> {
     let setting = |key: &str| format!("[llm.providers.{name}] {key}");
+    let own_or = |key: &str, own: Option<u64>, shared: Duration| match own {
+        Some(own) => seconds(&setting(key), own),
+        None => Ok(shared),
+    };
     if name.is_empty() || name.contains('/') {
         return Err(wrong(format!("[llm.providers.{name:?}]"), "a provider's name is not empty and holds no slash"));
     }
@@ -227,6 +244,11 @@ fn provider(name: &str, raw: RawProvider) -> Result<Provider, ConfigError> {
         api_key_env: raw.api_key_env,
         scripts: raw.scripts.map(|path| absolute(&path)),
         context_tokens: raw.context_tokens.map(|count| at_least_one(&setting("context_tokens"), count)).transpose()?,
+        connect_timeout: own_or("connect_timeout_s", raw.connect_timeout_s, shared.connect)?,
+        first_byte_timeout: own_or("first_byte_timeout_s", raw.first_byte_timeout_s, shared.first_byte)?,
+        idle_timeout: own_or("idle_timeout_s", raw.idle_timeout_s, shared.idle)?,
+        request_timeout: own_or("request_timeout_s", raw.request_timeout_s, shared.request)?,
+        stream: raw.stream.unwrap_or(true),
     })
 }
 

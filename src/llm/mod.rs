@@ -20,7 +20,7 @@ mod script;
 mod scripted;
 
 pub(crate) use error::LlmError;
-pub(crate) use hosted::{HostedKind, HostedSettings, SettingsError};
+pub(crate) use hosted::{HostedKind, HostedSettings, SettingsError, Timeouts};
 pub(crate) use models::{Models, ProviderSettings};
 pub(crate) use price::Price;
 pub(crate) use retry::{RetryPolicy, answer_with_retries};

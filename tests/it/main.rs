@@ -9,7 +9,7 @@ mod floors;
 mod git_server;
 mod harness;
 mod intake;
-#[expect(dead_code, reason = "its faults are for the unit tests of `src/llm`")]
+#[expect(dead_code, unused_imports, reason = "its faults are for the unit tests of `src/llm`")]
 mod model_server;
 mod official_clients;
 mod other_agents;

@@ -38,6 +38,17 @@ def openai(url):
     except openai.RateLimitError as error:
         assert error.response.headers["retry-after"] == "7" and "slow down" in error.message, error
     assert ask(messages[:2]).choices[0].finish_reason == "length"
+    with client.chat.completions.stream(
+        model="gpt-5",
+        messages=messages[:2],
+        tools=[{"type": "function", "function": TOOL}],
+        stream_options={"include_usage": True},
+    ) as stream:
+        streamed = stream.get_final_completion()
+    message = streamed.choices[0].message
+    call = message.tool_calls[0].function
+    assert (message.content, call.name, call.arguments) == ("Let me look.", "read_file", '{"path":"a.txt"}'), streamed
+    assert (streamed.usage.prompt_tokens, streamed.usage.completion_tokens) == (100, 20), streamed
 
 
 def anthropic(url):
@@ -70,6 +81,11 @@ def anthropic(url):
     except anthropic.RateLimitError as error:
         assert error.response.headers["retry-after"] == "7" and "slow down" in str(error), error
     assert ask(messages[:1]).stop_reason == "max_tokens"
+    with client.messages.stream(model="claude", max_tokens=100, messages=messages[:1], tools=[tool]) as stream:
+        streamed = stream.get_final_message()
+    text, use = streamed.content
+    assert (text.text, use.name, use.input) == ("Let me look.", "read_file", {"path": "a.txt"}), streamed
+    assert (streamed.usage.output_tokens, streamed.stop_reason) == (20, "tool_use"), streamed
 
 
 def ollama(url):
@@ -91,6 +107,11 @@ def ollama(url):
     except ollama.ResponseError as error:
         assert (error.status_code, error.error) == (429, "slow down"), error
     assert ask(messages[:1]).done_reason == "length"
+    lines = list(client.chat(model="qwen3", messages=messages[:1], stream=True))
+    calls = [call.function for line in lines for call in line.message.tool_calls or []]
+    assert "".join(line.message.content for line in lines) == "Let me look.", lines
+    assert [(call.name, dict(call.arguments)) for call in calls] == [("read_file", {"path": "a.txt"})], calls
+    assert (lines[-1].done, lines[-1].eval_count) == (True, 20), lines
 
 
 {"openai": openai, "anthropic": anthropic, "ollama": ollama}[sys.argv[1]](sys.argv[2])

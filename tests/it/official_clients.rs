@@ -16,10 +16,12 @@ async fn official_clients_understand_the_model_server() {
     let python = python_with_clients().await;
     for client in CLIENTS {
         let server = ModelServer::start().await;
-        server.will(Reply::text("Let me look.").tool_call("read_file", json!({"path": "a.txt"})).usage(100, 60, 20));
+        let looks = || Reply::text("Let me look.").tool_call("read_file", json!({"path": "a.txt"})).usage(100, 60, 20);
+        server.will(looks());
         server.will(Reply::text("It says hello.").usage(130, 100, 5));
         server.will(Reply::status(429, "slow down").with_header("retry-after", "7"));
         server.will(Reply::text("cut").cut_by_limit());
+        server.will(looks());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/official_clients.py");
         let mut command = tokio::process::Command::new(&python);
         let run = command.arg(script).arg(client).arg(server.url()).stdin(Stdio::null()).kill_on_drop(true).output();

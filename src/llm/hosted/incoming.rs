@@ -7,12 +7,10 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::super::{Answer, LlmError, Request};
-use super::{HostedKind, HostedSettings, trouble};
+use super::{HostedKind, HostedSettings, exchange::MAX_BODY_BYTES, trouble};
 use crate::domain::conversation::{AssistantMessage, ToolCall};
 use crate::domain::usage::Usage;
 use crate::redact;
-
-const MAX_BODY_BYTES: usize = 10 << 20;
 
 pub(super) fn answer(
     settings: &HostedSettings,

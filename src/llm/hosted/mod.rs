@@ -1,34 +1,41 @@
 //! A model behind an HTTP interface: one provider of the configuration.
 //!
-//! `genai` knows the wire formats. What it does that we do not want is put right here and in the files beside:
+//! `genai` knows the wire formats: it writes the request and reads the answer. What lies between (`relay`, `exchange`) is ours,
+//! with its limits of time and size. What genai does that we do not want is put right here and in the files beside:
 //! - it guesses the interface, the thinking effort and the name of the token limit from the model id and cuts suffixes
 //!   like `-max` off it, so `outgoing` shows it a neutral name and puts the real one into the body;
 //! - it gives up on a whole answer for one tool call it cannot read (`repair`), and takes an error inside a
 //!   `200 OK` for an empty answer (`incoming`);
-//! - its errors print the request and bodies of any size, so `trouble` writes our own;
-//! - it reads a body whole before anyone can look at its size. The total timeout bounds that, and `incoming` refuses what is
-//!   too large, but until then it is in memory.
+//! - its errors print the request and bodies of any size, so `trouble` writes our own.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use futures_util::future::BoxFuture;
 use genai::adapter::AdapterKind;
 use genai::resolver::{AuthData, Endpoint};
-use genai::{Client, Headers, ModelIden, ServiceTarget};
+use genai::{Headers, ModelIden, ServiceTarget};
+use hyper::{Request as HttpRequest, Response, body::Incoming};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Answer, LlmError, Model, Price, Request};
 
+mod assemble;
 mod endpoint;
+mod events;
+mod exchange;
 mod incoming;
 mod outgoing;
+mod relay;
 mod repair;
 #[cfg(test)]
 mod tests;
 mod trouble;
+
+use exchange::Exchange;
+pub(crate) use exchange::Timeouts;
 
 /// One section `[llm.providers.NAME]`, with the key read from where it was.
 #[derive(Debug)]
@@ -41,8 +48,10 @@ pub(crate) struct HostedSettings {
     pub(crate) api_key: Option<SecretString>,
     /// Where the key comes from; messages name it.
     pub(crate) api_key_env: Option<String>,
-    /// Bounds one try, from connecting to the last byte. [`HostedSettings::TIMEOUT`] suits most.
-    pub(crate) timeout: Duration,
+    /// Of one try.
+    pub(crate) timeouts: Timeouts,
+    /// Whether the provider is asked to stream. One that refuses to is given up on after `first_byte`, not `idle`.
+    pub(crate) stream: bool,
     /// By model id. A model without a price has answers of unknown cost.
     pub(crate) prices: HashMap<String, Price>,
 }
@@ -71,10 +80,8 @@ pub(crate) enum SettingsError {
 pub(super) struct Hosted {
     settings: HostedSettings,
     base_url: String,
-    client: Client,
+    http: reqwest::Client,
 }
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl HostedSettings {
     fn key(&self) -> Option<&str> {
@@ -96,15 +103,10 @@ impl Hosted {
             .no_proxy()
             // genai switches decompression on; a small bomb could then fill the memory.
             .no_gzip()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(settings.timeout)
+            .connect_timeout(settings.timeouts.connect)
             .build()
             .map_err(|error| SettingsError::Client { name: name(), cause: error.to_string() })?;
-        let client = Client::builder()
-            .with_reqwest(http)
-            .build()
-            .map_err(|error| SettingsError::Client { name: name(), cause: error.to_string() })?;
-        Ok(Self { settings, base_url, client })
+        Ok(Self { settings, base_url, http })
     }
 
     async fn ask(&self, request: &Request<'_>) -> Result<Answer, LlmError> {
@@ -112,9 +114,15 @@ impl Hosted {
         if self.settings.key().is_none() && self.settings.base_url.is_none() && kind != HostedKind::Ollama {
             return Err(trouble::key_missing(&self.settings));
         }
+        let relay = relay::Relay::open().map_err(|error| {
+            trouble::unavailable(format!(
+                "the server cannot open a socket of its own ({error}): look at its limit of files"
+            ))
+        })?;
+        let endpoint = self.endpoint();
         let target = ServiceTarget {
-            endpoint: Endpoint::from_owned(self.base_url.as_str()),
-            auth: self.auth(),
+            endpoint: Endpoint::from_owned(endpoint.as_str()),
+            auth: self.auth(&endpoint),
             model: ModelIden::new(kind.adapter(), outgoing::model_name(kind, request.model_id)),
         };
         let mut options = outgoing::options(kind, &self.base_url, request);
@@ -122,23 +130,47 @@ impl Hosted {
             // genai sends Ollama no key; one behind a guarding proxy wants it.
             options = options.with_extra_headers(Headers::from(("Authorization", format!("Bearer {key}"))));
         }
-        let response = self.client.exec_chat(target, outgoing::chat(kind, request), Some(&options)).await;
+        let failed = OnceLock::new();
+        let exchange = Exchange {
+            settings: &self.settings,
+            http: &self.http,
+            base_url: &self.base_url,
+            max_output_tokens: request.max_output_tokens,
+        };
+        let carry = async |request: HttpRequest<Incoming>| {
+            exchange.run(request).await.unwrap_or_else(|error| {
+                // genai learns only that it failed; the reason stays here.
+                let _ = failed.set(error);
+                Response::default()
+            })
+        };
+        let response = tokio::select! {
+            response = relay.client().exec_chat(target, outgoing::chat(kind, request), Some(&options)) => response,
+            never = relay.serve(carry) => match never {},
+        };
+        if let Some(error) = failed.into_inner() {
+            return Err(error);
+        }
         let response = match response {
             Ok(response) => response,
-            Err(error) => repair::response(kind, &error)
-                .ok_or_else(|| trouble::of(&self.settings, &self.base_url, request, error))?,
+            Err(error) => repair::response(kind, &error).ok_or_else(|| trouble::of(&self.settings, request, error))?,
         };
         incoming::answer(&self.settings, request, response)
     }
 
-    fn auth(&self) -> AuthData {
+    /// Where genai is to send its request: into the relay, with the path of the real address.
+    fn endpoint(&self) -> String {
+        let path = url::Url::parse(&self.base_url).map_or_else(|_| "/".to_owned(), |url| url.path().to_owned());
+        format!("{}{path}", relay::ADDRESS)
+    }
+
+    fn auth(&self, endpoint: &str) -> AuthData {
         match (self.settings.key(), self.settings.kind.is_openai()) {
             (Some(key), _) => AuthData::from_single(key),
             // A server of one's own may want no key; an `Authorization: Bearer` without one confuses some.
-            (None, true) => AuthData::RequestOverride {
-                url: format!("{}chat/completions", self.base_url),
-                headers: Headers::default(),
-            },
+            (None, true) => {
+                AuthData::RequestOverride { url: format!("{endpoint}chat/completions"), headers: Headers::default() }
+            }
             (None, false) => AuthData::from_single(""),
         }
     }
@@ -152,7 +184,7 @@ impl Model for Hosted {
 
 impl fmt::Debug for Hosted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { settings, base_url, client: _ } = self;
+        let Self { settings, base_url, http: _ } = self;
         formatter
             .debug_struct("Hosted")
             .field("name", &settings.name)

@@ -13,7 +13,7 @@ use crate::{domain::usage::Usage, redact};
 
 const SHOWN_CHARS: usize = 500;
 
-pub(super) fn of(settings: &HostedSettings, base_url: &str, request: &Request<'_>, error: genai::Error) -> LlmError {
+pub(super) fn of(settings: &HostedSettings, request: &Request<'_>, error: genai::Error) -> LlmError {
     let name = &settings.name;
     match error {
         genai::Error::WebModelCall { webc_error, .. } => match webc_error {
@@ -29,7 +29,7 @@ pub(super) fn of(settings: &HostedSettings, base_url: &str, request: &Request<'_
             webc::Error::ResponseFailedInvalidJson { cause, .. } => {
                 bad(format!("{name} answered with broken JSON: {}", redact::mask(&cause)))
             }
-            webc::Error::Reqwest(error) => unavailable(transport(settings, base_url, error)),
+            webc::Error::Reqwest(error) => transport(settings, "the server's own relay", error),
             webc::Error::JsonValueExt(error) => bad(format!("{name} answered with unexpected JSON: {error}")),
         },
         genai::Error::ChatResponseGeneration { cause, response_body, .. } => {
@@ -48,6 +48,10 @@ pub(super) fn inside_answer(settings: &HostedSettings, request: &Request<'_>, bo
     let error = body.get("error").filter(|error| !error.is_null())?;
     let said = said_by_provider(&body.to_string());
     let code = error["code"].as_u64().and_then(|code| u16::try_from(code).ok()).filter(|code| *code >= 400);
+    // Ollama says so when a model that had begun to answer broke down.
+    if error.is_string() {
+        return Some(unavailable(format!("{} could not go on: {said}", settings.name)));
+    }
     Some(match (code, error["type"].as_str()) {
         (Some(status), _) => by_status(settings, request, status, None, &said),
         (None, Some("overloaded_error" | "rate_limit_error" | "api_error" | "timeout_error" | "server_error")) => {
@@ -106,7 +110,7 @@ fn where_the_key_is(settings: &HostedSettings) -> String {
     }
 }
 
-fn transport(settings: &HostedSettings, base_url: &str, error: reqwest::Error) -> String {
+pub(super) fn transport(settings: &HostedSettings, base_url: &str, error: reqwest::Error) -> LlmError {
     let name = &settings.name;
     let error = error.without_url();
     let mut innermost: &dyn std::error::Error = &error;
@@ -114,13 +118,11 @@ fn transport(settings: &HostedSettings, base_url: &str, error: reqwest::Error) -
         innermost = source;
     }
     let cause = shown(&innermost.to_string());
-    if error.is_connect() {
+    unavailable(if error.is_connect() {
         format!("{name} is out of reach at {base_url} ({cause}): check base_url and the network")
-    } else if error.is_timeout() {
-        format!("{name} did not answer within {} s", settings.timeout.as_secs_f32())
     } else {
         format!("the answer of {name} broke off ({cause})")
-    }
+    })
 }
 
 /// The sentence a provider put into its error body; each has a place of its own for it.
@@ -159,11 +161,11 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or_default())
 }
 
-fn unavailable(message: String) -> LlmError {
+pub(super) fn unavailable(message: String) -> LlmError {
     LlmError::Unavailable { message, retry_after: None }
 }
 
-fn bad(message: String) -> LlmError {
+pub(super) fn bad(message: String) -> LlmError {
     LlmError::BadOutput { message, usage: Usage::default() }
 }
 

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Received, Refusal, Spoken, Wire, call_id};
+use super::{EVENT_STREAM, Received, Refusal, Spoken, Wire, call_id, halves};
 
-pub(super) const WIRE: Wire = Wire { check, answer, error };
+pub(super) const WIRE: Wire = Wire { check, answer, stream, stream_type: EVENT_STREAM, error };
 
 /// What the server signs thinking with; it must come back.
 const SIGNATURE: &str = "c2lnbmVkIGJ5IHRoZSBtb2RlbCBzZXJ2ZXI=";
@@ -147,6 +147,41 @@ fn answer(spoken: &Spoken, model: &str, number: usize) -> Value {
             "cache_read_input_tokens": spoken.cached, "output_tokens": spoken.output, "service_tier": "standard"
         }
     })
+}
+
+fn stream(answer: &Value) -> Vec<String> {
+    let event = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+    let mut start = answer.clone();
+    (start["content"], start["stop_reason"]) = (json!([]), Value::Null);
+    start["usage"]["output_tokens"] = json!(1);
+    let mut events = vec![json!({"type": "message_start", "message": start}), json!({"type": "ping"})];
+    for (index, block) in answer["content"].as_array().unwrap().iter().enumerate() {
+        let mut deltas = Vec::new();
+        let mut begun = block.clone();
+        let mut piecewise = |field: &str, kind: &str, name: &str, text: String| {
+            begun[field] = if field == "input" { json!({}) } else { json!("") };
+            deltas.extend(halves(&text).map(|half| json!({"type": kind, name: half})));
+        };
+        let text = |field: &str| block[field].as_str().unwrap().to_owned();
+        match block["type"].as_str().unwrap() {
+            "text" => piecewise("text", "text_delta", "text", text("text")),
+            "tool_use" => piecewise("input", "input_json_delta", "partial_json", block["input"].to_string()),
+            _ => {
+                piecewise("thinking", "thinking_delta", "thinking", text("thinking"));
+                piecewise("signature", "signature_delta", "signature", text("signature"));
+            }
+        }
+        events.push(json!({"type": "content_block_start", "index": index, "content_block": begun}));
+        let deltas = deltas.into_iter();
+        events.extend(deltas.map(|delta| json!({"type": "content_block_delta", "index": index, "delta": delta})));
+        events.push(json!({"type": "content_block_stop", "index": index}));
+    }
+    events.push(json!({
+        "type": "message_delta", "delta": {"stop_reason": answer["stop_reason"], "stop_sequence": null},
+        "usage": {"output_tokens": answer["usage"]["output_tokens"]}
+    }));
+    events.push(json!({"type": "message_stop"}));
+    events.into_iter().map(event).collect()
 }
 
 fn error(refusal: &Refusal) -> Value {

@@ -1,12 +1,13 @@
-//! `POST /v1beta/models/MODEL:generateContent` of Gemini. Shapes: its API reference, "Generating content" and "Function calling".
+//! `POST /v1beta/models/MODEL:generateContent` of Gemini, and `:streamGenerateContent`.
+//! Shapes: its API reference, "Generating content" and "Function calling".
 
 use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Received, Refusal, Spoken, Wire, call_id};
+use super::{EVENT_STREAM, Received, Refusal, Spoken, Wire, call_id, data_event, halves};
 
-pub(super) const WIRE: Wire = Wire { check, answer, error };
+pub(super) const WIRE: Wire = Wire { check, answer, stream, stream_type: EVENT_STREAM, error };
 
 const SIGNATURE: &str = "dGhvdWdodA==";
 
@@ -18,7 +19,7 @@ fn check(received: &Received, thoughtful: &HashSet<String>) -> Result<(), Refusa
             message: "Method doesn't allow unregistered callers".to_owned(),
         });
     }
-    if !received.path.ends_with(":generateContent") {
+    if ![":generateContent", ":streamGenerateContent"].iter().any(|method| received.path.ends_with(method)) {
         return Err(Refusal { status: 404, kind: "NOT_FOUND", message: "unknown method".to_owned() });
     }
     let contents = received.body["contents"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -68,6 +69,23 @@ fn answer(spoken: &Spoken, _: &str, number: usize) -> Value {
         },
         "modelVersion": "gemini"
     })
+}
+
+fn stream(answer: &Value) -> Vec<String> {
+    let parts = answer["candidates"][0]["content"]["parts"].as_array().unwrap().iter();
+    let pieces = parts.flat_map(|part| match part["text"].as_str() {
+        Some(text) => halves(text).map(|half| json!({"text": half})).to_vec(),
+        None => vec![part.clone()],
+    });
+    let chunk = |part: Value| {
+        let candidate = json!({"content": {"role": "model", "parts": [part]}, "index": 0});
+        json!({"candidates": [candidate], "modelVersion": "gemini", "usageMetadata": {"promptTokenCount": 1}})
+    };
+    let mut chunks: Vec<Value> = pieces.map(chunk).collect();
+    let mut last = answer.clone();
+    last["candidates"][0]["content"]["parts"] = json!([{"text": ""}]);
+    chunks.push(last);
+    chunks.iter().map(data_event).collect()
 }
 
 fn error(refusal: &Refusal) -> Value {

@@ -1,7 +1,7 @@
 //! A model provider on loopback: speaks the published wire formats, is as strict as the real ones, and fails on demand.
 //!
 //! OpenAI at `/v1` (and `/anonymous/v1`, without a key), DeepSeek at `/deepseek`, Anthropic at `/v1/messages`, Ollama at `/api/chat`,
-//! Gemini at `/v1beta`. `official_clients` proves the formats with the providers' own Python clients. Nothing is streamed.
+//! Gemini at `/v1beta`. `official_clients` proves the formats with the providers' own Python clients, streamed and not.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use serde_json::Value;
@@ -22,7 +22,7 @@ mod openai;
 mod reply;
 
 use reply::Fault;
-pub(crate) use reply::{Reply, Spoken};
+pub(crate) use reply::{Pieces, Reply, Spoken};
 
 /// Stops when dropped.
 pub(crate) struct ModelServer {
@@ -58,8 +58,13 @@ struct Refusal {
 struct Wire {
     check: fn(&Received, &HashSet<String>) -> Result<(), Refusal>,
     answer: fn(&Spoken, &str, usize) -> Value,
+    /// The answer in pieces, as they are written to the wire.
+    stream: fn(&Value) -> Vec<String>,
+    stream_type: &'static str,
     error: fn(&Refusal) -> Value,
 }
+
+const EVENT_STREAM: &str = "text/event-stream; charset=utf-8";
 
 impl ModelServer {
     pub(crate) async fn start() -> Self {
@@ -110,6 +115,7 @@ impl Received {
 
 async fn serve(wire: &Wire, State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
     let headers = readable(request.headers());
     let bytes = axum::body::to_bytes(request.into_body(), 100 << 20).await.unwrap();
     let body = serde_json::from_slice::<Value>(&bytes);
@@ -131,7 +137,13 @@ async fn serve(wire: &Wire, State(shared): State<Arc<Shared>>, request: Request)
                 let ids = (0..spoken.calls.len()).map(|index| call_id(number, index));
                 shared.thoughtful_calls.lock().unwrap().extend(ids);
             }
-            json_response(200, &(wire.answer)(&spoken, model, number))
+            let answer = (wire.answer)(&spoken, model, number);
+            if spoken.unstreamed || !wants_stream(&uri, &received.body) {
+                return json_response(200, &answer);
+            }
+            let pieces = (wire.stream)(&answer).into_iter().map(Ok::<_, std::convert::Infallible>);
+            let body = Body::from_stream(futures_util::stream::iter(pieces));
+            ([("content-type", wire.stream_type)], body).into_response()
         }
         Some(Reply::Fault(fault)) => fail(wire, fault).await,
         None => {
@@ -139,6 +151,22 @@ async fn serve(wire: &Wire, State(shared): State<Arc<Shared>>, request: Request)
             json_response(500, &(wire.error)(&Refusal { status: 500, kind: "server_error", message }))
         }
     }
+}
+
+fn wants_stream(uri: &Uri, body: &Value) -> bool {
+    body["stream"] == true || (uri.path().ends_with(":streamGenerateContent") && uri.query() == Some("alt=sse"))
+}
+
+/// An event of a stream, without a name.
+fn data_event(data: &Value) -> String {
+    format!("data: {data}\n\n")
+}
+
+/// In two, as a model would be cut between any characters.
+fn halves(text: &str) -> [String; 2] {
+    let middle = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
+    let (first, second) = text.split_at(middle);
+    [first.to_owned(), second.to_owned()]
 }
 
 /// Ids are unique for a server, as they are for a provider.
@@ -165,7 +193,14 @@ async fn fail(wire: &Wire, fault: Fault) -> Response {
             }
             response
         }
-        Fault::Body { content_type, body } => ([("content-type", content_type)], body).into_response(),
+        Fault::Body { content_type, headers, body } => {
+            let mut response = ([("content-type", content_type)], body).into_response();
+            for (name, value) in headers {
+                response.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
+            }
+            response
+        }
+        Fault::Pieces(pieces) => pieces.into_response(),
         Fault::Hang => std::future::pending().await,
         Fault::Cut => {
             let parts = [Ok("{\"choices\":[{\"message\":"), Err(std::io::Error::other("cut"))];

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Received, Refusal, Spoken, Wire};
+use super::{Received, Refusal, Spoken, Wire, halves};
 
-pub(super) const WIRE: Wire = Wire { check, answer, error };
+pub(super) const WIRE: Wire = Wire { check, answer, stream, stream_type: "application/x-ndjson", error };
 
 fn check(received: &Received, _: &HashSet<String>) -> Result<(), Refusal> {
     let body = &received.body;
@@ -56,6 +56,27 @@ fn answer(spoken: &Spoken, model: &str, _: usize) -> Value {
         "total_duration": 1, "load_duration": 1, "prompt_eval_count": spoken.input, "prompt_eval_duration": 1,
         "prompt_eval_cached_count": spoken.cached, "eval_count": spoken.output, "eval_duration": 1
     })
+}
+
+fn stream(answer: &Value) -> Vec<String> {
+    let line = |message: Value| json!({"model": answer["model"], "created_at": answer["created_at"], "message": message, "done": false});
+    let message = &answer["message"];
+    let mut lines = Vec::new();
+    for field in ["thinking", "content"] {
+        let pieces = halves(message[field].as_str().unwrap_or_default()).into_iter().filter(|half| !half.is_empty());
+        lines.extend(pieces.map(|half| {
+            let mut piece = json!({"role": "assistant", "content": ""});
+            piece[field] = json!(half);
+            line(piece)
+        }));
+    }
+    for call in message["tool_calls"].as_array().into_iter().flatten() {
+        lines.push(line(json!({"role": "assistant", "content": "", "tool_calls": [call]})));
+    }
+    let mut last = answer.clone();
+    last["message"] = json!({"role": "assistant", "content": ""});
+    lines.push(last);
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
 fn error(refusal: &Refusal) -> Value {

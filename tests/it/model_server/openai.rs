@@ -5,13 +5,13 @@ use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
-use super::{Received, Refusal, Spoken, Wire, call_id};
+use super::{EVENT_STREAM, Received, Refusal, Spoken, Wire, call_id, data_event, halves};
 
-pub(super) const OPENAI: Wire = Wire { check: check_with_key, answer, error };
-pub(super) const ANONYMOUS: Wire = Wire { check: |received, _| check(received), answer, error };
-pub(super) const DEEPSEEK: Wire = Wire { check: check_deepseek, answer: answer_deepseek, error };
+pub(super) const OPENAI: Wire = Wire { check: check_with_key, answer, stream, stream_type: EVENT_STREAM, error };
+pub(super) const ANONYMOUS: Wire = Wire { check: |received, _| check(received), ..OPENAI };
+pub(super) const DEEPSEEK: Wire = Wire { check: check_deepseek, answer: answer_deepseek, ..OPENAI };
 
-const KNOWN_FIELDS: [&str; 16] = [
+const KNOWN_FIELDS: [&str; 17] = [
     "model",
     "messages",
     "tools",
@@ -20,6 +20,7 @@ const KNOWN_FIELDS: [&str; 16] = [
     "max_completion_tokens",
     "max_tokens",
     "stream",
+    "stream_options",
     "temperature",
     "top_p",
     "stop",
@@ -65,6 +66,9 @@ fn check(received: &Received) -> Result<(), Refusal> {
     }
     if body["model"].as_str().is_none_or(str::is_empty) {
         return refuse("you must provide a model parameter");
+    }
+    if body.get("stream_options").is_some() && body["stream"] != true {
+        return refuse("The 'stream_options' parameter is only allowed when 'stream' is enabled.");
     }
     check_tools(body)?;
     let Some(messages) = body["messages"].as_array().filter(|messages| !messages.is_empty()) else {
@@ -168,6 +172,38 @@ fn answer_deepseek(spoken: &Spoken, model: &str, number: usize) -> Value {
         answer["choices"][0]["message"]["reasoning_content"] = json!(thinking);
     }
     answer
+}
+
+fn stream(answer: &Value) -> Vec<String> {
+    let chunk = |choices: Value, usage: &Value| {
+        data_event(&json!({
+            "id": answer["id"], "object": "chat.completion.chunk", "created": answer["created"], "model": answer["model"],
+            "service_tier": "default", "system_fingerprint": null, "choices": choices, "usage": usage
+        }))
+    };
+    let piece = |delta: Value, finish: &Value| {
+        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
+        chunk(json!([choice]), &Value::Null)
+    };
+    let message = &answer["choices"][0]["message"];
+    let mut pieces = vec![piece(json!({"role": "assistant", "content": "", "refusal": null}), &Value::Null)];
+    for field in ["reasoning_content", "content"] {
+        let text = message[field].as_str().unwrap_or_default();
+        pieces.extend(halves(text).map(|half| piece(json!({field: half}), &Value::Null)));
+    }
+    for (index, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
+        let function = json!({"name": call["function"]["name"], "arguments": ""});
+        let start = json!({"index": index, "id": call["id"], "type": "function", "function": function});
+        pieces.push(piece(json!({"tool_calls": [start]}), &Value::Null));
+        for half in halves(call["function"]["arguments"].as_str().unwrap()) {
+            let more = json!({"index": index, "function": {"arguments": half}});
+            pieces.push(piece(json!({"tool_calls": [more]}), &Value::Null));
+        }
+    }
+    pieces.push(piece(json!({}), &answer["choices"][0]["finish_reason"]));
+    pieces.push(chunk(json!([]), &answer["usage"]));
+    pieces.push("data: [DONE]\n\n".to_owned());
+    pieces
 }
 
 fn error(refusal: &Refusal) -> Value {

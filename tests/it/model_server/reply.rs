@@ -1,5 +1,9 @@
 //! What the model server is to answer, in no provider's words.
 
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
 pub(crate) enum Reply {
@@ -14,6 +18,7 @@ pub(crate) struct Spoken {
     pub(super) thinking: Option<String>,
     pub(super) calls: Vec<SpokenCall>,
     pub(super) cut_by_limit: bool,
+    pub(super) unstreamed: bool,
     pub(super) input: u64,
     pub(super) cached: u64,
     pub(super) output: u64,
@@ -34,12 +39,51 @@ pub(crate) enum Fault {
     /// `200 OK` with whatever this is.
     Body {
         content_type: &'static str,
-        body: String,
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
     },
+    Pieces(Pieces),
     /// Takes the request and says nothing.
     Hang,
     /// Promises more bytes than come.
     Cut,
+}
+
+/// `200 OK` and a body in pieces: the first ones at once, then one again and again.
+pub(crate) struct Pieces {
+    pub(crate) content_type: &'static str,
+    pub(crate) first: String,
+    pub(crate) then: String,
+    pub(crate) times: usize,
+    pub(crate) every: Duration,
+    /// The connection is cut afterwards.
+    pub(crate) cut: bool,
+}
+
+impl Pieces {
+    /// Only the first.
+    pub(crate) fn once(content_type: &'static str, first: &str) -> Self {
+        Self { content_type, first: first.to_owned(), then: String::new(), times: 0, every: Duration::ZERO, cut: false }
+    }
+
+    pub(super) fn into_response(self) -> Response {
+        let Self { content_type, first, then, times, every, cut } = self;
+        let then = Bytes::from(then);
+        let first = futures_util::stream::iter([Ok(Bytes::from(first))]);
+        let again = futures_util::stream::unfold(0, move |number| {
+            let then = then.clone();
+            async move {
+                tokio::time::sleep(every).await;
+                match number {
+                    _ if number < times => Some((Ok(then), number + 1)),
+                    _ if number == times && cut => Some((Err(std::io::Error::other("cut")), number + 1)),
+                    _ => None,
+                }
+            }
+        });
+        let body = Body::from_stream(futures_util::StreamExt::chain(first, again));
+        ([("content-type", content_type)], body).into_response()
+    }
 }
 
 impl Reply {
@@ -52,8 +96,8 @@ impl Reply {
         Self::Fault(Fault::Status { status, headers: Vec::new(), message: message.to_owned() })
     }
 
-    pub(crate) fn body(content_type: &'static str, body: &str) -> Self {
-        Self::Fault(Fault::Body { content_type, body: body.to_owned() })
+    pub(crate) fn body(content_type: &'static str, body: impl AsRef<[u8]>) -> Self {
+        Self::Fault(Fault::Body { content_type, headers: Vec::new(), body: body.as_ref().to_vec() })
     }
 
     pub(crate) fn redirect(location: &str) -> Self {
@@ -69,7 +113,7 @@ impl Reply {
     }
 
     pub(crate) fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        if let Self::Fault(Fault::Status { headers, .. }) = &mut self {
+        if let Self::Fault(Fault::Status { headers, .. } | Fault::Body { headers, .. }) = &mut self {
             headers.push((name, value.to_owned()));
         }
         self
@@ -92,6 +136,12 @@ impl Spoken {
         self
     }
 
+    /// Sent whole, even to whoever asks for a stream.
+    pub(crate) fn unstreamed(mut self) -> Self {
+        self.unstreamed = true;
+        self
+    }
+
     pub(crate) fn cut_by_limit(mut self) -> Self {
         self.cut_by_limit = true;
         self
@@ -102,6 +152,12 @@ impl SpokenCall {
     /// As a string, the way OpenAI sends it.
     pub(super) fn arguments_text(&self) -> String {
         self.arguments.as_str().map_or_else(|| json!(self.arguments).to_string(), str::to_owned)
+    }
+}
+
+impl From<Pieces> for Reply {
+    fn from(pieces: Pieces) -> Self {
+        Self::Fault(Fault::Pieces(pieces))
     }
 }
 

@@ -71,9 +71,10 @@ async fn silence_a_broken_answer_and_a_closed_port_are_unavailable() {
     for (kind, path) in KINDS {
         let server = ModelServer::start().await;
         server.will(Reply::hang());
-        let impatient = HostedSettings { timeout: Duration::from_millis(200), ..settings(&server, kind, path) };
+        let timeouts = Timeouts { first_byte: Duration::from_millis(200), ..TIMEOUTS };
+        let impatient = HostedSettings { timeouts, ..settings(&server, kind, path) };
         let error = ask(impatient, &question()).await.unwrap_err();
-        assert_eq!(error.to_string(), "acme did not answer within 0.2 s", "{kind:?}");
+        assert_eq!(error.to_string(), "acme did not begin to answer within 0.2 s (first_byte_timeout_s)", "{kind:?}");
         let error = failure(kind, path, Reply::cut()).await;
         assert!(error.is_retryable() && error.to_string().contains("broke off"), "{kind:?}: {error:?}");
         let gone = {

@@ -7,14 +7,22 @@ use serde_json::json;
 
 use super::super::model_server::ModelServer;
 use super::super::{Answer, LlmError, Model as _, Price, Request, Tool};
-use super::{Hosted, HostedKind, HostedSettings};
+use super::{Hosted, HostedKind, HostedSettings, Timeouts};
 use crate::domain::conversation::Message;
 use crate::redact;
 
 mod faults;
 mod formats;
+mod streams;
 
 const KEY: &str = "sk-canary-1234567890";
+
+const TIMEOUTS: Timeouts = Timeouts {
+    connect: Duration::from_secs(5),
+    first_byte: Duration::from_secs(10),
+    idle: Duration::from_secs(10),
+    total: Duration::from_secs(20),
+};
 
 /// All kinds, with the address of the server as a user would write it.
 const KINDS: [(HostedKind, &str); 5] = [
@@ -35,7 +43,8 @@ fn settings(server: &ModelServer, kind: HostedKind, path: &str) -> HostedSetting
         base_url: Some(format!("{}{path}", server.url())),
         api_key: Some(KEY.into()),
         api_key_env: Some("ACME_API_KEY".to_owned()),
-        timeout: Duration::from_secs(10),
+        timeouts: TIMEOUTS,
+        stream: true,
         prices: HashMap::from([("model-max".to_owned(), price)]),
     }
 }
