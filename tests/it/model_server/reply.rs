@@ -96,7 +96,7 @@ impl Reply {
         Self::Fault(Fault::Status { status, headers: Vec::new(), message: message.to_owned() })
     }
 
-    pub(crate) fn body(content_type: &'static str, body: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn body(content_type: &'static str, body: &(impl AsRef<[u8]> + ?Sized)) -> Self {
         Self::Fault(Fault::Body { content_type, headers: Vec::new(), body: body.as_ref().to_vec() })
     }
 

@@ -124,7 +124,7 @@ async fn calls_without_an_id_of_their_own_get_one() {
     let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": "read_file", "arguments": "{}"}});
     let message = json!({"role": "assistant", "content": null, "tool_calls": [call("x"), call("x"), call("")]});
     let body = json!({"choices": [{"message": message, "finish_reason": "tool_calls"}]}).to_string();
-    server.will(Reply::body("application/json", body));
+    server.will(Reply::body("application/json", &body));
     server.will(Reply::text("Fine."));
     let open_ai = || settings(&server, HostedKind::OpenAi, "/v1");
     let first = ask(open_ai(), &question()).await.unwrap();
