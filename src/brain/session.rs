@@ -144,6 +144,11 @@ impl Session {
         Ok(self.speaker.admits(secret).await?)
     }
 
+    /// What the model is offered.
+    pub(crate) fn tools(&self) -> &[Tool] {
+        &self.tools
+    }
+
     /// Answers one request. The work goes on when the caller goes away: its answer is stored, and a repetition of the
     /// request gets it without a second call of the model. Only the end of the task breaks it off.
     pub(crate) async fn step(self: Arc<Self>, request: StepRequest, secret: SpeakerHash) -> Result<Value, StepError> {

@@ -7,7 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::DbError;
 
 /// Never change a step that was released; add one.
-const STEPS: &[&str] = &[include_str!("migrations/0001_tasks.sql"), include_str!("migrations/0002_step_speakers.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001_tasks.sql"),
+    include_str!("migrations/0002_step_speakers.sql"),
+    include_str!("migrations/0003_training.sql"),
+];
 
 /// Refuses a damaged or newer file untouched, then takes the missing steps, each in a transaction of its own.
 pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<(), DbError> {

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod events;
+mod feedback;
 mod migrations;
 mod record;
 mod replies;
@@ -13,6 +14,7 @@ mod sessions;
 mod step_speakers;
 mod tasks;
 mod thread;
+mod training;
 
 use std::path::{Path, PathBuf};
 
@@ -51,6 +53,8 @@ pub(crate) enum DbError {
     NoSuchTask,
     #[error("the task has ended already")]
     Ended,
+    #[error("the task has not ended yet")]
+    NotEnded,
     #[error("{waiting} tasks are waiting already, no more are taken; try again when some are done")]
     QueueFull { waiting: u64 },
 }

@@ -1,10 +1,11 @@
-//! Tasks: submit, claim, move on, end. A task that has ended never changes again.
+//! Tasks: submit, claim, move on, end. A task that has ended never changes again, but
+//! for what people think of it.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Db, DbError, events};
+use super::{Db, DbError, events, feedback};
 use crate::{
     domain::{
         event::EventBody,
@@ -242,7 +243,7 @@ fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
     Ok(())
 }
 
-fn find(connection: &Connection, id: &TaskId) -> Result<Task, DbError> {
+pub(super) fn find(connection: &Connection, id: &TaskId) -> Result<Task, DbError> {
     let mut statement = connection.prepare_cached("SELECT * FROM tasks WHERE id = ?1")?;
     let mut rows = statement.query([id.as_str()])?;
     from_row(rows.next()?.ok_or(DbError::NoSuchTask)?)
@@ -266,6 +267,7 @@ fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
         usage: serde_json::from_str(&text("usage")?)?,
         steps: row.get("steps")?,
         diff: optional("diff")?.as_deref().map(serde_json::from_str).transpose()?,
+        feedback: feedback::from_columns(optional("rating")?.map(word).transpose()?, optional("comment")?),
         created_at: word(text("created_at")?)?,
         started_at: optional("started_at")?.map(word).transpose()?,
         finished_at: optional("finished_at")?.map(word).transpose()?,

@@ -5,6 +5,7 @@ pub(crate) mod conversation;
 pub(crate) mod event;
 pub(crate) mod excerpt;
 pub(crate) mod failure;
+pub(crate) mod feedback;
 pub(crate) mod limits;
 pub(crate) mod model_name;
 pub(crate) mod patch;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     failure::Failure,
+    feedback::Feedback,
     limits::{Limits, LimitsWish},
     model_name::ModelName,
     patch::DiffSummary,
@@ -34,6 +35,7 @@ pub(crate) struct Task {
     pub(crate) steps: u32,
     /// Of `diff.patch`, once there is one.
     pub(crate) diff: Option<DiffSummary>,
+    pub(crate) feedback: Option<Feedback>,
     pub(crate) created_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,

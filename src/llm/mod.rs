@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::domain::conversation::{AssistantMessage, Message};
@@ -55,7 +56,7 @@ pub(crate) struct Request<'a> {
 }
 
 /// A tool the model may call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Tool {
     pub(crate) name: String,
     pub(crate) description: String,

@@ -79,6 +79,7 @@ impl Queue {
             usage: Usage::default(),
             steps: 0,
             diff: None,
+            feedback: None,
             created_at: now,
             started_at: None,
             finished_at: None,

@@ -150,6 +150,7 @@ impl From<DbError> for WebError {
         match error {
             DbError::NoSuchTask => Self::NoSuchTask,
             DbError::QueueFull { waiting } => Self::QueueFull { waiting },
+            DbError::NotEnded => Self::Conflict("The task has not ended yet. Wait for its result.".to_owned()),
             error if error.is_disk_full() => Self::DiskFull,
             error if error.is_busy() => Self::Timeout,
             error => Self::internal(error),

@@ -52,6 +52,8 @@ pub(crate) async fn agent(
         transcript: Transcript::create(&pipeline.data_dir.task_logs(&task.id))?,
     };
     let (session, mut outcome) = Session::new(task.clone(), pipeline.db.clone(), settings, done.clone());
+    let offered = serde_json::to_value(session.tools())?;
+    pipeline.db.keep_offered_tools(&task.id, offered).await?;
     let listener = listen(&pipeline.data_dir.task(&task.id).socket()).context("step socket")?;
     tokio::spawn((pipeline.serve_steps)(listener, session, done));
     watch(&prepared.container, &mut outcome).await

@@ -9,6 +9,7 @@ use crate::{
     blocking,
     domain::{
         failure::Failure,
+        feedback::Feedback,
         limits::Limits,
         patch::DiffSummary,
         source::Source,
@@ -46,6 +47,8 @@ pub(in crate::web) struct TaskBody {
     /// Of a queued task: its place, and why it does not run yet. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue: Option<Waiting>,
+    /// What a person thought of the result.
+    feedback: Option<Feedback>,
     /// Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactBody>>,
@@ -99,6 +102,7 @@ impl TaskBody {
             steps: task.steps,
             diff: task.diff,
             queue: None,
+            feedback: task.feedback,
             artifacts: None,
             pull_request: None,
             created_at: task.created_at,

@@ -16,6 +16,7 @@ use super::{figures, page};
 use crate::{
     db::TaskFilter,
     domain::{
+        feedback::Rating,
         patch::DiffSummary,
         task::{Status, Task},
         task_id::TaskId,
@@ -70,6 +71,7 @@ struct Row {
     steps: Option<String>,
     cost: Option<String>,
     diff: Option<DiffSummary>,
+    rating: Option<Rating>,
     failure: Option<String>,
 }
 
@@ -160,6 +162,7 @@ impl Row {
                 .filter(|steps| *steps > 0)
                 .map(|steps| figures::plural(steps.into(), "step", "steps")),
             cost: Some(task.usage).filter(|usage| usage.tokens() > 0).map(figures::cost),
+            rating: task.feedback.map(|feedback| feedback.rating),
             diff: task.diff.filter(|diff| diff.files > 0),
             failure: task.failure.map(|failure| failure.kind.as_str().replace('_', " ")),
             id: task.id,

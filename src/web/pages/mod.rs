@@ -2,6 +2,7 @@
 
 mod call;
 pub(super) mod diff;
+pub(super) mod feedback;
 mod figures;
 pub(super) mod list;
 pub(super) mod live;

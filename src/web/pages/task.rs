@@ -14,11 +14,14 @@ use super::{
     story::{Block, BlockBody, Story},
     task_view::TaskView,
 };
-use crate::web::{
-    AppState,
-    error::WebError,
-    extract::{Query, TaskPath},
-    submit,
+use crate::{
+    domain::feedback::Rating,
+    web::{
+        AppState,
+        error::WebError,
+        extract::{Query, TaskPath},
+        submit,
+    },
 };
 
 /// Events on one page; older ones are a link away.

@@ -12,6 +12,7 @@ use crate::{
     artifacts, blocking,
     domain::{
         event::{Event, EventBody},
+        feedback::Rating,
         source::Source,
         task::{Stage, Status, Task},
         task_id::TaskId,
@@ -96,6 +97,16 @@ impl TaskView {
     /// Setup is what the reader wants to see: it runs, or the task ended with it.
     pub(super) fn is_about_setup(&self) -> bool {
         self.task.stage == Some(Stage::Setup)
+    }
+
+    /// Whether the last word on it was this one.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
+    pub(super) fn is_rated(&self, rating: &Rating) -> bool {
+        self.task.feedback.as_ref().is_some_and(|feedback| feedback.rating == *rating)
+    }
+
+    pub(super) fn comment(&self) -> Option<&str> {
+        self.task.feedback.as_ref()?.comment.as_deref()
     }
 
     /// Since when it runs.
