@@ -39,6 +39,8 @@ pub(crate) enum FailureKind {
     SetupFailed,
     SetupTimeout,
     DockerUnavailable,
+    /// The daemon was stopped while the agent worked, and ended its container.
+    DockerRestart,
     ImageMissing,
     /// The network could not be proven cut, so the agent was not started.
     NetworkNotCut,
@@ -76,6 +78,7 @@ impl FailureKind {
             Self::SetupFailed => "setup_failed",
             Self::SetupTimeout => "setup_timeout",
             Self::DockerUnavailable => "docker_unavailable",
+            Self::DockerRestart => "docker_restart",
             Self::ImageMissing => "image_missing",
             Self::NetworkNotCut => "network_not_cut",
             Self::Timeout => "timeout",

@@ -28,13 +28,22 @@ pub(crate) enum Exit {
     OutOfMemory,
     /// Somebody killed it or removed the container.
     Killed,
+    /// The Docker daemon was stopped, and took the container with it.
+    DockerRestarted,
 }
 
 /// After a wait that the daemon ended without a word.
 const ASK_AGAIN: Duration = Duration::from_millis(250);
+/// Between two tries while the daemon is away: from the first, doubling, to the second.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A daemon that stops closes its door before it ends its containers; one that stays answers sooner than that.
+const KNOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// 128 + SIGKILL, as shells and Docker count.
 const KILLED: i64 = 137;
+/// 128 + SIGTERM: how a daemon that stops asks containers to end.
+const TERMINATED: i64 = 143;
 
 impl Container {
     pub(super) fn new(engine: Engine, name: String, network: Option<String>) -> Self {
@@ -46,8 +55,26 @@ impl Container {
         client.start_container(&self.name, None).await.map_err(|error| self.engine.error("start the container", &error))
     }
 
-    /// Waits for the main process to end. Has no limit of its own; drop it to stop waiting.
+    /// Waits for the main process to end, also while the daemon is away: a container may outlive it. Has no limit of
+    /// its own; drop it to stop waiting.
     pub(crate) async fn wait(&self) -> Result<Exit, SandboxError> {
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            match self.wait_for_exit().await {
+                Ok(Exit::Killed | Exit::Code(TERMINATED)) if pause > SHORTEST_PAUSE || self.engine.is_away().await => {
+                    return Ok(Exit::DockerRestarted);
+                }
+                Err(SandboxError::Unavailable { cause, .. }) => {
+                    tracing::warn!(cause, "Docker is away; the container may run on");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn wait_for_exit(&self) -> Result<Exit, SandboxError> {
         let client = self.engine.client().await?;
         loop {
             let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
@@ -117,6 +144,10 @@ impl Container {
 }
 
 impl Engine {
+    async fn is_away(&self) -> bool {
+        !matches!(tokio::time::timeout(KNOCK_TIMEOUT, self.facts()).await, Ok(Ok(_)))
+    }
+
     /// Removes whatever there is of a task: container and network. Nothing there is fine.
     pub(crate) async fn discard(&self, task_id: &TaskId) -> Result<(), SandboxError> {
         let name = container_name(task_id);

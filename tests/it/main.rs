@@ -3,6 +3,7 @@
 
 mod brain;
 mod browser;
+mod docker_away;
 mod figures;
 mod floors;
 #[expect(dead_code, reason = "its login is for the unit tests of `src/git`")]

@@ -68,6 +68,17 @@ async fn a_task_that_changes_nothing_completes_with_an_empty_patch_and_its_expla
     assert_eq!(task.log("explanation.md").await, "Nothing is wrong here.");
 }
 
+#[tokio::test]
+async fn any_image_with_a_shell_will_do() {
+    let model = ModelServer::start().await;
+    model.will(Reply::text("").tool_call("run_command", json!({"command": "test -d /etc/ssl/certs || echo bare"})));
+    model.will(Reply::text("Done."));
+    let atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
+    let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[("image", "debian:bookworm-slim")]).await;
+    task.completed().await;
+    assert_eq!(task.tool_results().await[0]["returncode"], 0);
+}
+
 fn python_tests_pass(folder: &Path) -> bool {
     // The sample's tests are plain functions; no pytest is needed on the machine that runs this.
     let line = "python3 - <<'END'\n\

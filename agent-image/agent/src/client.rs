@@ -75,12 +75,14 @@ impl StepClient {
             .tcp_keepalive(Duration::from_secs(30));
         Ok(match server {
             StepServer::Unix(socket) => Self {
-                http: builder.unix_socket(socket.as_path()).build()?,
+                // Without certificates in the image there would be no client, although none are needed here.
+                http: builder.unix_socket(socket.as_path()).tls_certs_only([]).build()?,
                 url: "http://localhost/step".to_owned(),
                 patience: None,
                 watch: watch(socket),
             },
             StepServer::Http(base) => {
+                let builder = if base.starts_with("https:") { builder } else { builder.tls_certs_only([]) };
                 Self { http: builder.build()?, url: format!("{base}/step"), patience: Some(HTTP_PATIENCE), watch: None }
             }
         })

@@ -94,6 +94,12 @@ async fn watch(container: &Container, outcome: &mut mpsc::UnboundedReceiver<Outc
             FailureKind::Oom,
             "The container used up its memory and was ended by the kernel. Raise [sandbox] memory_mb, or let the task do less at once.".to_owned(),
         ),
+        Exit::DockerRestarted => (
+            FailureKind::DockerRestart,
+            "Docker was restarted, which ended the container. The work so far is kept; start the task again. With \
+             Docker's live-restore setting tasks outlive such a restart."
+                .to_owned(),
+        ),
         Exit::Killed => (FailureKind::ContainerKilled, "The container was killed from outside. Start the task again.".to_owned()),
         Exit::Code(code) => {
             let kind = if code == 0 { FailureKind::AgentExited } else { FailureKind::AgentCrashed };

@@ -54,7 +54,8 @@ impl<'a> Task<'a> {
             if condition(&task) {
                 return task;
             }
-            assert!(started.elapsed() < PATIENCE, "waited in vain for {what}: {task:#}");
+            let has_ended = matches!(task["status"].as_str(), Some("completed" | "failed" | "cancelled"));
+            assert!(!has_ended && started.elapsed() < PATIENCE, "waited in vain for {what}: {task:#}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
