@@ -68,6 +68,10 @@ impl DataDir {
 pub(crate) struct TaskDir(PathBuf);
 
 impl TaskDir {
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -102,6 +106,11 @@ impl TaskDir {
 
     pub(crate) fn upload(&self) -> PathBuf {
         self.0.join("upload.zip")
+    }
+
+    /// Everything but the upload: what goes when the task ends.
+    pub(crate) fn workspace(&self) -> [PathBuf; 5] {
+        [self.code(), self.output(), self.git(), self.run(), self.task_file()]
     }
 }
 

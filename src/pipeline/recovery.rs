@@ -12,7 +12,7 @@ use crate::{
     remove_tree::remove_tree,
 };
 
-use super::{Pipeline, stages::clean_up};
+use super::{Pipeline, leaks, stages::clean_up};
 
 /// Tasks that were running have failed; their containers, networks and workspaces go. Tasks that wait go on waiting.
 pub(crate) async fn recover(pipeline: &Pipeline) -> anyhow::Result<()> {
@@ -35,7 +35,8 @@ pub(crate) async fn recover(pipeline: &Pipeline) -> anyhow::Result<()> {
             pipeline.db.end_task(&task.id, Ending::Failed(failure)).await?;
         }
     }
-    remove_orphans(pipeline).await
+    remove_orphans(pipeline).await?;
+    Ok(leaks::retry(pipeline).await?)
 }
 
 /// Uploads nobody was told of, and folders of tasks that never came to be.
@@ -49,7 +50,10 @@ async fn remove_orphans(pipeline: &Pipeline) -> anyhow::Result<()> {
     while let Some(folder) = folders.next_entry().await? {
         let name = folder.file_name().into_string().unwrap_or_default();
         if !name.parse().is_ok_and(|id: TaskId| known.contains(&id)) {
-            remove_tree(&folder.path()).await?;
+            // What stays is a leak, and people are told of it; a server that does not start helps nobody.
+            if let Err(error) = remove_tree(&folder.path()).await {
+                tracing::error!(%error, "a folder of no task stays");
+            }
         }
     }
     Ok(())

@@ -3,7 +3,10 @@
 use std::{path::Path, time::Duration};
 
 use crate::{
-    domain::task::{Stage, Task},
+    domain::{
+        task::{Stage, Task},
+        task_id::TaskId,
+    },
     pipeline::Pipeline,
     remove_tree::{RemoveTreeError, remove_tree},
     sandbox::Ownership,
@@ -14,18 +17,23 @@ pub(crate) async fn end_container(pipeline: &Pipeline, task: &Task) -> anyhow::R
     Ok(pipeline.engine.discard(&task.id).await?)
 }
 
-/// Removes the workspace; the upload stays, so that the task can be started again. A leak is logged, not fatal.
+/// Removes the workspace; the upload stays, so that the task can be started again.
 pub(crate) async fn clean_up(pipeline: &Pipeline, task: &Task) {
     let _ = pipeline.db.enter_stage(&task.id, Stage::CleanUp).await;
-    let folder = pipeline.data_dir.task(&task.id);
+    remove_workspace(pipeline, &task.id).await;
+}
+
+/// What cannot be removed is a leak: people are told of it, and it ends nothing.
+pub(crate) async fn remove_workspace(pipeline: &Pipeline, id: &TaskId) {
+    let folder = pipeline.data_dir.task(id);
     let hostile = vec![folder.code(), folder.output()];
     let existing: Vec<_> = hostile.into_iter().filter(|path| path.exists()).collect();
     if !existing.is_empty()
-        && let Err(error) = pipeline.engine.give(&task.id, existing, Ownership::Server).await
+        && let Err(error) = pipeline.engine.give(id, existing, Ownership::Server).await
     {
         tracing::error!(%error, "cannot take the workspace back");
     }
-    for path in [folder.code(), folder.output(), folder.git(), folder.run(), folder.task_file()] {
+    for path in folder.workspace() {
         if let Err(error) = remove(&path).await {
             tracing::error!(%error, "the workspace leaks");
         }

@@ -6,7 +6,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::{domain::task::Status, pipeline::gate::Obstacle, web::AppState};
+use crate::{
+    domain::task::Status,
+    pipeline::{gate::Obstacle, leaks::leaks},
+    web::AppState,
+};
 
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -20,6 +24,8 @@ pub(in crate::web) struct ReadyBody {
     disk: Check,
     /// One entry for each thing that is in the way.
     reasons: Vec<Reason>,
+    /// Folders of ended tasks that could not be removed; null when nobody could look.
+    leaks: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -72,7 +78,9 @@ pub(in crate::web) async fn ready(State(state): State<AppState>) -> (StatusCode,
         }
         note(obstacle.kind(), obstacle);
     }
+    let leaks = leaks(&state.data_dir, &state.db).await.map(|leaks| leaks.len());
+    let leaks = leaks.inspect_err(|error| tracing::warn!(%error, "cannot look for leaks")).ok();
     let ready = reasons.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(ReadyBody { ready, database, docker, disk, reasons }))
+    (status, Json(ReadyBody { ready, database, docker, disk, reasons, leaks }))
 }

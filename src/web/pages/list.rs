@@ -21,6 +21,7 @@ use crate::{
         task::{Status, Task},
         task_id::TaskId,
     },
+    pipeline::leaks::leaks,
     web::{AppState, api::events::streamed, error::WebError, extract::Query},
 };
 
@@ -39,6 +40,8 @@ pub(in crate::web) struct ListQuery {
 #[derive(Template)]
 #[template(path = "list.html")]
 struct ListPage {
+    /// Folders of ended tasks that could not be removed.
+    leaks: Vec<String>,
     filters: Vec<FilterLink>,
     running: Vec<Row>,
     others: Vec<Row>,
@@ -94,7 +97,9 @@ pub(in crate::web) async fn get(
             running = state.db.tasks(filter).await?;
         }
     }
+    let leaks = leaks(&state.data_dir, &state.db).await.map_err(WebError::internal)?;
     page(&ListPage {
+        leaks: leaks.iter().map(|path| path.display().to_string()).collect(),
         filters: filters(&state, query.status).await?,
         running: running.into_iter().map(Row::new).collect(),
         others: others.into_iter().map(Row::new).collect(),
