@@ -9,10 +9,11 @@ mod links;
 mod names;
 mod pack;
 #[cfg(test)]
+#[path = "../../tests/it/raw_zip.rs"]
+mod raw_zip;
+#[cfg(test)]
 mod tests;
 mod unpack;
-#[cfg(test)]
-mod zip_fixture;
 
 pub(crate) use error::ArchiveError;
 pub(crate) use pack::pack;

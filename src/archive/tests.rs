@@ -3,23 +3,44 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use zip::write::SimpleFileOptions;
 
+use super::raw_zip::{RawEntry, zip_bytes};
 use super::unpack::{UnpackLimits, Unpacked, inspect, unpack};
-use super::zip_fixture::{RawEntry, Upload, zip_bytes};
 
 const LIMITS: UnpackLimits = UnpackLimits { max_files: 1000, max_bytes: 1_000_000 };
+
+/// A folder with `upload.zip` in it, gone when dropped.
+struct Upload {
+    folder: tempfile::TempDir,
+}
+
+impl Upload {
+    fn new(bytes: &[u8]) -> Self {
+        let upload = Self { folder: tempfile::tempdir().unwrap() };
+        fs::write(upload.zip(), bytes).unwrap();
+        upload
+    }
+
+    fn of(entries: &[RawEntry]) -> Self {
+        Self::new(&zip_bytes(entries))
+    }
+
+    fn zip(&self) -> PathBuf {
+        self.folder.path().join("upload.zip")
+    }
+
+    fn code(&self) -> PathBuf {
+        self.folder.path().join("code")
+    }
+}
 
 /// Refused at submit and at unpacking alike, and nothing is left of it.
 fn assert_refused(upload: &Upload, kind: &str) {
     assert_eq!(inspect(&upload.zip(), &LIMITS).unwrap_err().kind(), kind);
-    assert_refused_unpacking(upload, kind);
-}
-
-fn assert_refused_unpacking(upload: &Upload, kind: &str) {
     let error = unpack(&upload.zip(), &upload.code(), &LIMITS).unwrap_err();
     assert_eq!(error.kind(), kind, "{error}");
     assert_eq!(fs::read_dir(upload.folder.path()).unwrap().count(), 1, "only the upload is there");
@@ -104,7 +125,7 @@ fn sizes_are_what_they_claim_to_be_and_bounded() {
     let f = RawEntry::file("f", "x".repeat(1000));
     for declared in [2, 999] {
         let lie = RawEntry { local_size: Some(declared), listed_size: Some(declared), ..f.clone() };
-        assert_refused_unpacking(&Upload::of(&[lie]), "zip_invalid");
+        assert_refused(&Upload::of(&[lie]), "zip_invalid");
         refused(&[RawEntry { listed_size: Some(declared), ..f.clone() }], "zip_invalid");
     }
     refused(&[RawEntry { listed_size: Some(5000), ..f.clone() }], "zip_invalid");
@@ -122,7 +143,7 @@ fn sizes_are_what_they_claim_to_be_and_bounded() {
     while let Some(at) = liar.windows(4).position(|window| window == size) {
         liar[at..at + 4].copy_from_slice(&5000_u32.to_le_bytes());
     }
-    assert_refused_unpacking(&Upload::new(&liar), "zip_invalid");
+    assert_refused(&Upload::new(&liar), "zip_invalid");
 }
 
 #[test]
@@ -151,7 +172,7 @@ fn broken_and_encrypted_archives_are_refused_with_a_reason() {
     }
     let mut flipped = good;
     flipped[100] ^= 1;
-    assert_refused_unpacking(&Upload::new(&flipped), "zip_invalid");
+    assert_refused(&Upload::new(&flipped), "zip_invalid");
 }
 
 #[test]
@@ -162,7 +183,10 @@ fn every_corruption_of_an_archive_ends_in_an_answer() {
             let mut bytes = good.clone();
             bytes[at] ^= change;
             let upload = Upload::new(&bytes);
-            let left = usize::from(unpack(&upload.zip(), &upload.code(), &LIMITS).is_ok());
+            let inspected = inspect(&upload.zip(), &LIMITS);
+            let unpacked = unpack(&upload.zip(), &upload.code(), &LIMITS);
+            assert_eq!(inspected.is_ok(), unpacked.is_ok(), "byte {at}: {inspected:?}, {unpacked:?}");
+            let left = usize::from(unpacked.is_ok());
             assert_eq!(fs::read_dir(upload.folder.path()).unwrap().count(), 1 + left, "byte {at}");
         }
     }

@@ -43,9 +43,17 @@ pub(crate) struct Unpacked {
     pub(crate) bytes: u64,
 }
 
-/// Judges an archive without writing anything: its names, links and declared sizes. Blocks.
+/// Judges an archive without writing anything: its names, links and sizes, and the content of every file against what is
+/// declared of it. Blocks.
 pub(crate) fn inspect(zip: &Path, limits: &UnpackLimits) -> Result<Unpacked, ArchiveError> {
-    Directory::read(zip, limits).map(|directory| directory.contents())
+    let mut directory = Directory::read(zip, limits)?;
+    let Directory { archive, entries, .. } = &mut directory;
+    for Entry { kind, .. } in entries {
+        if let EntryKind::File { index, size, .. } = kind {
+            write_file(&mut archive.by_index(*index)?, &mut io::sink(), *size)?;
+        }
+    }
+    Ok(directory.contents())
 }
 
 /// Unpacks into `into`, which must be missing or empty and is gone again if this fails. Blocks.

@@ -1,29 +1,26 @@
-//! Zips for tests, also such as no honest tool makes.
-
-use std::fs;
-use std::path::PathBuf;
+//! Zips for tests, written byte by byte: also such as no honest tool makes.
 
 /// A stored entry whose headers can say anything.
 #[derive(Clone)]
-pub(super) struct RawEntry {
-    pub(super) name: Vec<u8>,
-    pub(super) data: Vec<u8>,
-    pub(super) mode: u32,
-    pub(super) flags: u16,
-    pub(super) method: u16,
+pub(crate) struct RawEntry {
+    pub(crate) name: Vec<u8>,
+    pub(crate) data: Vec<u8>,
+    pub(crate) mode: u32,
+    pub(crate) flags: u16,
+    pub(crate) method: u16,
     /// What the local header and the directory say, where that is not the truth.
-    pub(super) local_name: Option<Vec<u8>>,
-    pub(super) local_size: Option<u32>,
-    pub(super) listed_size: Option<u32>,
+    pub(crate) local_name: Option<Vec<u8>>,
+    pub(crate) local_size: Option<u32>,
+    pub(crate) listed_size: Option<u32>,
     /// Where the directory says that the entry lies.
-    pub(super) offset: Option<u32>,
+    pub(crate) offset: Option<u32>,
 }
 
 const WITH_DESCRIPTOR: u16 = 1 << 3;
 const ENCRYPTED: u16 = 1;
 
 impl RawEntry {
-    pub(super) fn file(name: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn file(name: impl AsRef<[u8]>, data: impl AsRef<[u8]>) -> Self {
         Self {
             name: name.as_ref().to_vec(),
             data: data.as_ref().to_vec(),
@@ -37,29 +34,29 @@ impl RawEntry {
         }
     }
 
-    pub(super) fn link(name: &str, target: &str) -> Self {
+    pub(crate) fn link(name: &str, target: &str) -> Self {
         Self::file(name, target).mode(0o120_777)
     }
 
-    pub(super) fn folder(name: &str) -> Self {
+    pub(crate) fn folder(name: &str) -> Self {
         Self::file(name, "").mode(0o040_755)
     }
 
-    pub(super) fn mode(self, mode: u32) -> Self {
+    pub(crate) fn mode(self, mode: u32) -> Self {
         Self { mode, ..self }
     }
 
-    pub(super) fn encrypted(self) -> Self {
+    pub(crate) fn encrypted(self) -> Self {
         Self { flags: ENCRYPTED, ..self }
     }
 
     /// As a tool writes it that does not know the size when it begins.
-    pub(super) fn streamed(self) -> Self {
+    pub(crate) fn streamed(self) -> Self {
         Self { flags: WITH_DESCRIPTOR, ..self }
     }
 
     /// The local header, the data and the descriptor.
-    pub(super) fn local(&self) -> Vec<u8> {
+    pub(crate) fn local(&self) -> Vec<u8> {
         let mut bytes = b"PK\x03\x04".to_vec();
         let is_streamed = self.flags & WITH_DESCRIPTOR != 0;
         let size = if is_streamed { 0 } else { self.local_size.unwrap_or_else(|| length(&self.data)) };
@@ -102,7 +99,7 @@ impl RawEntry {
 }
 
 /// The bytes of a zip with these entries, in this order.
-pub(super) fn zip_bytes(entries: &[RawEntry]) -> Vec<u8> {
+pub(crate) fn zip_bytes(entries: &[RawEntry]) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for entry in entries {
         directory.extend(entry.listed(length(&bytes)));
@@ -118,31 +115,6 @@ pub(super) fn zip_bytes(entries: &[RawEntry]) -> Vec<u8> {
     bytes.extend([length(&directory), start].map(u32::to_le_bytes).concat());
     bytes.extend([0; 2]);
     bytes
-}
-
-/// A folder with `upload.zip` in it, gone when dropped.
-pub(super) struct Upload {
-    pub(super) folder: tempfile::TempDir,
-}
-
-impl Upload {
-    pub(super) fn new(bytes: &[u8]) -> Self {
-        let upload = Self { folder: tempfile::tempdir().unwrap() };
-        fs::write(upload.zip(), bytes).unwrap();
-        upload
-    }
-
-    pub(super) fn of(entries: &[RawEntry]) -> Self {
-        Self::new(&zip_bytes(entries))
-    }
-
-    pub(super) fn zip(&self) -> PathBuf {
-        self.folder.path().join("upload.zip")
-    }
-
-    pub(super) fn code(&self) -> PathBuf {
-        self.folder.path().join("code")
-    }
 }
 
 fn length(bytes: &[u8]) -> u32 {
