@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, Multipart, Request, State},
     http::{
         HeaderMap, HeaderValue, StatusCode,
-        header::{CONTENT_LENGTH, CONTENT_TYPE, LINK, LOCATION},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, LINK, LOCATION},
     },
     response::{IntoResponse, Response},
 };
@@ -191,7 +191,10 @@ pub(in crate::web) async fn open_form(state: &AppState, request: Request) -> Res
     let limit = state.config.source.max_zip_bytes;
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit.saturating_add(MAX_FORM_EXTRA_BYTES)) {
-        body::drain(request.into_body().into_data_stream()).await;
+        // Who asks before it sends (`Expect: 100-continue`) is told at once.
+        if !request.headers().contains_key(EXPECT) {
+            body::drain(request.into_body().into_data_stream()).await;
+        }
         return Err(WebError::ArchiveTooLarge { limit });
     }
     Multipart::from_request(request, &()).await.map_err(|error| WebError::Malformed(error.body_text()))
