@@ -62,7 +62,7 @@ pub(in crate::web) async fn post(State(state): State<AppState>, request: Request
             };
             let problem = errors.is_empty().then(|| error.to_string());
             let (status, headers) = (error.status(), error.headers());
-            Ok((status, headers, form(&state, received.typed, errors, problem)?).into_response())
+            Ok((status, headers, form(&state, received.typed.without_passwords(), errors, problem)?).into_response())
         }
     }
 }

@@ -89,6 +89,18 @@ impl Typed {
         })
     }
 
+    /// Without what is typed into a URL before the host: a password is shown to nobody, not even to who typed it.
+    pub(in crate::web) fn without_passwords(mut self) -> Self {
+        let after_scheme = self.git_url.find("://").map_or(0, |at| at + "://".len());
+        if let Some((login, _)) = self.git_url[after_scheme..].rsplit_once('@')
+            && (login.contains(':') || !login.contains('/'))
+        {
+            let end = after_scheme + login.len() + '@'.len_utf8();
+            self.git_url.replace_range(after_scheme..end, "");
+        }
+        self
+    }
+
     /// The same as JSON would have said it; a field left empty was not given.
     pub(in crate::web) fn submission(&self) -> Result<Submission, WebError> {
         let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
