@@ -132,6 +132,7 @@ pub(crate) struct Source {
     pub(crate) max_zip_bytes: u64,
     pub(crate) max_unpacked_bytes: u64,
     pub(crate) max_files: u64,
+    pub(crate) max_objects: u64,
     pub(crate) clone_timeout: Duration,
     pub(crate) clone_idle_timeout: Duration,
     pub(crate) address_policy: AddressPolicy,

@@ -73,6 +73,7 @@ pub(super) struct RawSource {
     pub(super) max_zip_bytes: u64,
     pub(super) max_unpacked_bytes: u64,
     pub(super) max_files: u64,
+    pub(super) max_objects: u64,
     pub(super) clone_timeout_s: u64,
     pub(super) clone_idle_timeout_s: u64,
     pub(super) allow_private_hosts: Vec<String>,

@@ -180,6 +180,7 @@ fn source(raw: &RawSource) -> Result<Source, ConfigError> {
         max_zip_bytes: raw.max_zip_bytes,
         max_unpacked_bytes: raw.max_unpacked_bytes,
         max_files: raw.max_files,
+        max_objects: raw.max_objects,
         clone_timeout: seconds("[source] clone_timeout_s", raw.clone_timeout_s)?,
         clone_idle_timeout: seconds("[source] clone_idle_timeout_s", raw.clone_idle_timeout_s)?,
         address_policy: AddressPolicy::parse(&raw.allow_private_hosts)

@@ -52,11 +52,12 @@ impl From<&config::Source> for CloneLimits {
             max_bytes: settings.max_unpacked_bytes,
             max_unpacked_bytes: settings.max_unpacked_bytes,
             max_files: settings.max_files,
-            ..Self::default()
+            max_objects: settings.max_objects,
         }
     }
 }
 
+#[cfg(test)]
 impl Default for CloneLimits {
     fn default() -> Self {
         Self {

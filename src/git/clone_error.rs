@@ -23,11 +23,13 @@ pub(crate) enum CloneError {
     NoSuchRef(GitRef),
     #[error("the repository is empty; push a first commit and try again")]
     Empty,
-    #[error("the clone took longer than {}s; use a smaller repository or upload a zip", limit.as_secs())]
+    #[error("the clone took longer than {}s; use a smaller repository, upload a zip, or raise [source] clone_timeout_s", limit.as_secs())]
     Timeout { limit: Duration },
-    #[error("the server sent nothing for {}s; try again later or upload a zip", limit.as_secs())]
+    #[error("the server sent nothing for {}s; try again later, upload a zip, or raise [source] clone_idle_timeout_s", limit.as_secs())]
     Silence { limit: Duration },
-    #[error("the repository has more than {limit} objects; use a smaller one or upload a zip of the part that matters")]
+    #[error(
+        "the repository has more than {limit} objects; upload a zip of the part that matters, or raise [source] max_objects"
+    )]
     TooManyObjects { limit: u64 },
     #[error(
         "the repository has more than {limit} files; upload a zip of the part that matters, or raise [source] max_files"

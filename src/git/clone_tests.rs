@@ -1,18 +1,14 @@
 //! Clones from a real git server and from servers that mean no good.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 use super::clone::{CloneLimits, CloneRequest, ClonedCommit, clone};
 use super::git_server::{GitServer, git, make_repository};
+use super::hostile_server::{Behaviour, HostileServer, PackedObject};
 use crate::domain::address::AddressPolicy;
 use crate::domain::failure::{Failure, FailureKind};
 
@@ -58,48 +54,6 @@ impl Case {
     async fn refused(&self, url: &str) -> Failure {
         self.clone(url, None).await.unwrap_err()
     }
-}
-
-/// A server that answers every connection in the same way; counts them.
-async fn hostile_server(behaviour: Behaviour) -> (SocketAddr, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let hits = Arc::new(AtomicUsize::new(0));
-    let counter = Arc::clone(&hits);
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            counter.fetch_add(1, Ordering::SeqCst);
-            let behaviour = behaviour.clone();
-            tokio::spawn(async move {
-                let mut head = [0; 4096];
-                let _ = stream.read(&mut head).await;
-                match behaviour {
-                    Behaviour::Silent => std::future::pending().await,
-                    Behaviour::RedirectTo(location) => {
-                        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
-                        let _ = stream.write_all(head.as_bytes()).await;
-                    }
-                    Behaviour::Endless { pause } => {
-                        let head =
-                            "HTTP/1.1 200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement\r\n\r\n";
-                        let _ = stream.write_all(head.as_bytes()).await;
-                        while stream.write_all(b"001e# service=git-upload-pack\n").await.is_ok() {
-                            tokio::time::sleep(pause).await;
-                        }
-                    }
-                }
-            });
-        }
-    });
-    (address, hits)
-}
-
-#[derive(Clone)]
-enum Behaviour {
-    Silent,
-    RedirectTo(String),
-    Endless { pause: Duration },
 }
 
 #[tokio::test]
@@ -200,37 +154,37 @@ async fn what_is_too_large_is_refused_before_it_is_written_out() {
 async fn private_addresses_are_not_connected_to() {
     let mut case = Case::new();
     case.allowed = vec!["localhost:1".to_owned()];
-    let (address, hits) = hostile_server(Behaviour::Silent).await;
-    let failure = case.refused(&format!("http://127.0.0.1:{}/r.git", address.port())).await;
+    let server = HostileServer::start(Behaviour::Silent).await;
+    let failure = case.refused(&server.url()).await;
     assert_eq!(failure.kind, FailureKind::AddressNotAllowed);
     assert!(failure.message.contains("address not allowed"), "{failure}");
     // The name of this machine resolves to an address of its own: the name passes, the address does not.
     let name = rustix::system::uname().nodename().to_str().unwrap().to_owned();
     if tokio::net::lookup_host((name.as_str(), 443)).await.is_ok() {
-        let failure = case.refused(&format!("https://{name}:{}/r.git", address.port())).await;
+        let failure = case.refused(&format!("https://{name}:{}/r.git", server.address().port())).await;
         assert_eq!(failure.kind, FailureKind::AddressNotAllowed, "{failure}");
     }
-    assert_eq!(hits.load(Ordering::SeqCst), 0);
+    assert_eq!(server.heard(), [""; 0]);
 }
 
 #[tokio::test]
 async fn redirects_stay_on_the_host() {
     let case = Case::new();
     make_repository(case.root(), "r.git", &[("a.txt", "one\n")]);
-    let (canary, hits) = hostile_server(Behaviour::Silent).await;
+    let canary = HostileServer::start(Behaviour::Silent).await;
     for location in [
-        format!("http://127.0.0.1:{}/r.git/info/refs?service=git-upload-pack", canary.port()),
-        format!("http://localhost:{}/r.git/info/refs?service=git-upload-pack", canary.port()),
-        format!("https://127.0.0.1:{}/r.git/info/refs?service=git-upload-pack", canary.port()),
+        format!("http://127.0.0.1:{}/r.git/info/refs?service=git-upload-pack", canary.address().port()),
+        format!("http://localhost:{}/r.git/info/refs?service=git-upload-pack", canary.address().port()),
+        format!("https://127.0.0.1:{}/r.git/info/refs?service=git-upload-pack", canary.address().port()),
         "file:///etc/passwd".to_owned(),
         "ftp://127.0.0.1/x".to_owned(),
     ] {
-        let (address, _) = hostile_server(Behaviour::RedirectTo(location.clone())).await;
-        let failure = case.refused(&format!("http://{address}/r.git")).await;
+        let server = HostileServer::start(Behaviour::RedirectTo(location.clone())).await;
+        let failure = case.refused(&server.url()).await;
         assert_eq!(failure.kind, FailureKind::RedirectRefused, "{location}: {failure}");
         assert!(failure.message.contains("redirect refused"), "{failure}");
     }
-    assert_eq!(hits.load(Ordering::SeqCst), 0);
+    assert_eq!(canary.heard(), [""; 0]);
 }
 
 #[tokio::test]
@@ -241,28 +195,30 @@ async fn slow_silent_and_endless_servers_are_left() {
     case.limits.max_bytes = 10_000;
     for (behaviour, kind) in [
         (Behaviour::Silent, FailureKind::CloneTimeout),
-        (Behaviour::Endless { pause: Duration::from_millis(100) }, FailureKind::CloneTimeout),
-        (Behaviour::Endless { pause: Duration::ZERO }, FailureKind::TooLarge),
+        (Behaviour::Endless { lines: 1, pause: Duration::from_millis(100) }, FailureKind::CloneTimeout),
+        (Behaviour::Endless { lines: 1000, pause: Duration::ZERO }, FailureKind::TooLarge),
+        (Behaviour::Pack { objects: 10, object: PackedObject::Huge }, FailureKind::TooLarge),
+        (Behaviour::Pack { objects: 10_000_000, object: PackedObject::Tiny }, FailureKind::TooLarge),
     ] {
-        let (address, _) = hostile_server(behaviour).await;
+        let server = HostileServer::start(behaviour).await;
         let started = Instant::now();
-        let failure = case.refused(&format!("http://{address}/r.git")).await;
+        let failure = case.refused(&server.url()).await;
         assert_eq!(failure.kind, kind, "{failure}");
         assert!(started.elapsed() < Duration::from_secs(4));
-        wait_until_no_process_knows(&address.to_string()).await;
+        wait_until_no_process_knows(&server.address().to_string()).await;
     }
 }
 
 #[tokio::test]
 async fn a_dropped_clone_leaves_no_process() {
     let case = Case::new();
-    let (address, hits) = hostile_server(Behaviour::Silent).await;
-    let url = format!("http://{address}/r.git");
+    let server = HostileServer::start(Behaviour::Silent).await;
+    let url = server.url();
     tokio::select! {
         _ = case.clone(&url, None) => unreachable!("the server never answers"),
-        () = async { while hits.load(Ordering::SeqCst) == 0 { tokio::task::yield_now().await } } => {}
+        () = async { while server.heard().is_empty() { tokio::task::yield_now().await } } => {}
     }
-    wait_until_no_process_knows(&address.to_string()).await;
+    wait_until_no_process_knows(&server.address().to_string()).await;
 }
 
 /// Waits for the end of every process that has the text in its arguments.

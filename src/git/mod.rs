@@ -8,6 +8,9 @@ mod command;
 #[cfg(test)]
 #[path = "../../tests/it/git_server.rs"]
 mod git_server;
+#[cfg(test)]
+#[path = "../../tests/it/hostile_server.rs"]
+mod hostile_server;
 mod ignore_rules;
 mod named_files;
 mod patch;

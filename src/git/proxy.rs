@@ -48,7 +48,9 @@ pub(crate) enum Refusal {
     Unresolved { host: String, reason: String },
     #[error("{host} cannot be reached: {reason}; check the URL and whether this machine may connect there")]
     Unreachable { host: String, reason: String },
-    #[error("the server sent more than {limit} bytes")]
+    #[error(
+        "the server sent more than {limit} bytes; upload a zip of the part that matters, or raise [source] max_unpacked_bytes"
+    )]
     TooLarge { limit: u64 },
 }
 
