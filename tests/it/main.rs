@@ -9,11 +9,15 @@ mod floors;
 #[expect(dead_code, reason = "its login is for the unit tests of `src/git`")]
 mod git_server;
 mod harness;
+mod hostile;
+mod hostile_server;
 mod intake;
 #[expect(dead_code, unused_imports, reason = "its faults are for the unit tests of `src/llm`")]
 mod model_server;
 mod official_clients;
 mod other_agents;
+#[expect(dead_code, reason = "some of its oddities are for the unit tests of `src/archive`")]
+mod raw_zip;
 mod restarts;
 mod sandbox;
 mod secrets;

@@ -3,6 +3,7 @@
 use std::{
     io::Write,
     net::SocketAddr,
+    os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -19,6 +20,7 @@ pub(crate) struct Atelier {
     process: Child,
     folder: TempDir,
     environment: Vec<(String, String)>,
+    user: Option<(u32, u32)>,
     address: SocketAddr,
     token: String,
     instance: String,
@@ -29,6 +31,7 @@ pub(crate) struct Atelier {
 pub(crate) struct Settings {
     toml: toml::Table,
     environment: Vec<(String, String)>,
+    user: Option<(u32, u32)>,
 }
 
 /// Longer than any honest start on a busy machine.
@@ -36,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Settings {
     pub(crate) fn new() -> Self {
-        Self { toml: toml::Table::new(), environment: Vec::new() }
+        Self { toml: toml::Table::new(), environment: Vec::new(), user: None }
     }
 
     /// Sets a value by its dotted name, such as `agent.max_steps`.
@@ -66,6 +69,14 @@ impl Settings {
             .environment("ATELIER_TEST_KEY", "sk-canary-7f3a9")
     }
 
+    /// A server without any rights but that to speak to Docker. Where the tests are not root, it is as they are.
+    pub(crate) fn without_root(mut self) -> Self {
+        const NOBODY: u32 = 65534;
+        let socket = std::fs::metadata("/var/run/docker.sock").unwrap();
+        self.user = rustix::process::geteuid().is_root().then_some((NOBODY, socket.gid()));
+        self
+    }
+
     pub(crate) fn allow_host(self, host: &str) -> Self {
         self.set("source.allow_private_hosts", vec![host.to_owned()])
     }
@@ -82,11 +93,15 @@ impl Atelier {
         let data_dir = folder.path().join("data");
         let settings = settings.set("data_dir", data_dir.display().to_string()).set("server.bind", "127.0.0.1:0");
         std::fs::write(folder.path().join("config.toml"), settings.toml.to_string()).unwrap();
-        let (process, address) = launch(folder.path(), &settings.environment).await;
+        let Settings { environment, user, .. } = settings;
+        if let Some((uid, gid)) = user {
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
+        }
+        let (process, address) = launch(folder.path(), &environment, user).await;
         let read = |name: &str| std::fs::read_to_string(data_dir.join(name)).unwrap().trim().to_owned();
         let (token, instance) = (read("admin-token"), read("instance"));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { process, folder, environment: settings.environment, address, token, instance, http }
+        Self { process, folder, environment, user, address, token, instance, http }
     }
 
     /// `kill -9`, then a new start on the same data.
@@ -104,7 +119,7 @@ impl Atelier {
 
     async fn start_again(&mut self) {
         let _ = std::fs::remove_file(self.data_dir().join("address"));
-        (self.process, self.address) = launch(self.folder.path(), &self.environment).await;
+        (self.process, self.address) = launch(self.folder.path(), &self.environment, self.user).await;
     }
 
     pub(crate) fn task(&self, id: &str) -> Task<'_> {
@@ -125,6 +140,20 @@ impl Atelier {
 
     pub(crate) fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// What the server's API takes for a login.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Files, sockets and pipes that the server has open.
+    pub(crate) fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).unwrap().count()
     }
 
     /// Memory of the server that is really in use, in KiB.
@@ -193,6 +222,15 @@ impl Atelier {
         Task::new(self, body["id"].as_str().unwrap())
     }
 
+    /// No task came of what was sent, nor a file of it.
+    pub(crate) async fn kept_nothing(&self) {
+        assert_eq!(self.get_json("/api/tasks").await["tasks"], json!([]));
+        for folder in ["tasks", "uploads", "logs"] {
+            let left: Vec<_> = std::fs::read_dir(self.data_dir().join(folder)).unwrap().collect();
+            assert!(left.is_empty(), "{folder}: {left:?}");
+        }
+    }
+
     /// Folders of tasks that are there.
     pub(crate) fn workspaces(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(self.data_dir().join("tasks")).unwrap();
@@ -232,9 +270,13 @@ fn stop(process: &mut Child) {
     let _ = process.wait();
 }
 
-async fn launch(folder: &Path, environment: &[(String, String)]) -> (Child, SocketAddr) {
+async fn launch(folder: &Path, environment: &[(String, String)], user: Option<(u32, u32)>) -> (Child, SocketAddr) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("server.log")).unwrap();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_atelier"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_atelier"));
+    if let Some((uid, gid)) = user {
+        command.uid(uid).gid(gid).env("HOME", folder);
+    }
+    let mut process = command
         .args(["serve", "--config"])
         .arg(folder.join("config.toml"))
         // Nobody's key is spent by a test.

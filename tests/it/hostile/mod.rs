@@ -1,0 +1,56 @@
+//! Input that means harm, sent the way anybody can send it: what is refused says why, and nothing half-made stays.
+//! The tests are named by the requirement they prove; `docs/SECURITY.md` lists them.
+
+mod archives;
+mod bodies;
+mod clones;
+mod deleting;
+
+use std::path::Path;
+
+use reqwest::Response;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{Atelier, Settings},
+    model_server::{ModelServer, Reply},
+};
+
+/// A server whose model lets the agent run these commands, one a step, and then is done.
+async fn obeying(commands: &[&str], settings: Settings) -> (Atelier, ModelServer) {
+    let model = ModelServer::start().await;
+    for command in commands {
+        model.will(Reply::text("").tool_call("run_command", json!({ "command": command })));
+    }
+    model.will(Reply::text("Done."));
+    (Atelier::start_with(settings.model("openai", &model.url())).await, model)
+}
+
+/// The answer is a refusal that a program can tell by its kind and a person can act on.
+async fn refused(response: Response, status: u16, kind: &str) -> String {
+    let answered = response.status();
+    assert_eq!(response.headers()["content-type"], "application/problem+json", "{kind}");
+    let problem: Value = response.json().await.unwrap();
+    assert_eq!((answered.as_u16(), problem["kind"].as_str().unwrap()), (status, kind), "{problem}");
+    let detail = problem["detail"].as_str().unwrap().to_owned();
+    assert!(detail.split_whitespace().count() > 4, "says what to change: {detail}");
+    detail
+}
+
+/// What a folder takes on disk, in bytes.
+fn disk_use(folder: &Path) -> u64 {
+    let output = std::process::Command::new("du").args(["-s", "--block-size=1"]).arg(folder).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Files that hold the text.
+fn files_with(folder: &Path, text: &str) -> Vec<String> {
+    let output =
+        std::process::Command::new("grep").args(["-r", "-l", "-a", "-F", "-e", text]).arg(folder).output().unwrap();
+    assert!(output.status.code().is_some_and(|code| code < 2), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn stdout(result: &Value) -> &str {
+    result["stdout"].as_str().expect("a command has a stdout")
+}
