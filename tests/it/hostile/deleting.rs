@@ -87,6 +87,10 @@ async fn r47_a_folder_that_cannot_be_removed_is_told_and_removed_at_the_next_sta
 
     drop(stuck);
     atelier.kill_and_start_again().await;
+    // It answers while it still asks Docker whether it is there.
+    while atelier.get("/readyz").await.status() != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
     assert_eq!(atelier.get_json("/readyz").await["leaks"], 0);
     assert_eq!(atelier.workspaces(), [""; 0]);
 }
