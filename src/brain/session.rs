@@ -3,10 +3,10 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use atelier_agent::wire::{Object, Payload, Reply, StepRequest};
+use atelier_agent::wire::{OUT_OF_MEMORY, Object, Payload, Reply, StepRequest};
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,7 @@ use super::{
     speaker::Speaker, stuck::StuckWatch, tool_text,
 };
 use crate::{
+    config::OnOom,
     db::{Db, DbError, Record, SpeakerHash, StoredReply},
     domain::{
         conversation::{Message, ToolCall},
@@ -41,6 +42,7 @@ pub(crate) struct SessionSettings {
     /// How much of them the model is shown in all.
     pub(crate) agents_files_max_bytes: usize,
     pub(crate) edit_way: EditWay,
+    pub(crate) on_oom: OnOom,
     /// The model that reads the patch before the end, if there is one.
     pub(crate) critic: Option<Critic>,
     pub(crate) transcript: Transcript,
@@ -105,6 +107,8 @@ pub(super) struct State {
 
 /// Bytes kept of one text in an event; the whole of it is in the conversation and the logs.
 pub(super) const MAX_EVENT_TEXT: usize = 16 * 1024;
+/// Bytes kept of what an agent says of its end.
+const MAX_REASON: usize = 500;
 /// Bytes of one tool result that reach the model. Our agent stays far below; another program might not.
 const MAX_TOOL_TEXT: usize = 128 * 1024;
 
@@ -147,6 +151,11 @@ impl Session {
     /// What the model is offered.
     pub(crate) fn tools(&self) -> &[Tool] {
         &self.tools
+    }
+
+    /// How long the agent has had something to do without a word; `None` while the server has.
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        self.state.try_lock().ok().map(|state| state.handed_out_at.elapsed())
     }
 
     /// Answers one request. The work goes on when the caller goes away: its answer is stored, and a repetition of the
@@ -234,6 +243,15 @@ impl Session {
             ..Record::default()
         };
         record.events.extend(conventions.events);
+        if let Some(happened) = result.get(OUT_OF_MEMORY).and_then(Value::as_str) {
+            let happened = head_and_tail(happened, MAX_REASON);
+            match state.settings.on_oom {
+                OnOom::End => return self.end(state, Outcome::Failed(out_of_memory(&happened)), seq, record).await,
+                OnOom::Tell => {
+                    record.events.push(EventBody::Warning { message: format!("Out of memory: {happened}.") });
+                }
+            }
+        }
         match state.calls.front().cloned() {
             Some(next) => self.hand_out(state, &next, seq, record).await,
             None => self.ask(state, seq, record).await,
@@ -301,7 +319,10 @@ impl Session {
 }
 
 fn aborted(reason: &str) -> Failure {
-    let reason = head_and_tail(reason, 500);
+    let reason = head_and_tail(reason, MAX_REASON);
+    if let Some(happened) = reason.strip_prefix(OUT_OF_MEMORY) {
+        return out_of_memory(happened.trim_start_matches([':', ' ']));
+    }
     if reason == "max_iterations" {
         Failure::new(
             FailureKind::BudgetExceeded,
@@ -310,6 +331,16 @@ fn aborted(reason: &str) -> Failure {
     } else {
         Failure::new(FailureKind::AgentExited, format!("The agent gave up: {reason}"))
     }
+}
+
+fn out_of_memory(happened: &str) -> Failure {
+    Failure::new(
+        FailureKind::Oom,
+        format!(
+            "Out of memory: {happened}. The work so far is kept. Raise [sandbox] memory_mb, ask for less at once (such as \
+             fewer parallel jobs), or let the model go on after such an end with on_oom = \"tell\"."
+        ),
+    )
 }
 
 fn wire(reply: &Reply) -> Value {

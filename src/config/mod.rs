@@ -64,9 +64,22 @@ pub(crate) struct Sandbox {
     pub(crate) memory_bytes: i64,
     pub(crate) nano_cpus: i64,
     pub(crate) pids: i64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) disk_files: u64,
+    pub(crate) on_oom: OnOom,
     pub(crate) agent_uid: u32,
     pub(crate) command_policy: CommandPolicy,
     pub(crate) allowed_commands: Vec<String>,
+}
+
+/// What becomes of a task when the kernel ended one of its processes for want of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum OnOom {
+    /// It fails.
+    End,
+    /// The model is told and goes on.
+    Tell,
 }
 
 /// How freely the agent runs commands.
@@ -92,6 +105,7 @@ impl CommandPolicy {
 pub(crate) struct Agent {
     pub(crate) model: ModelName,
     pub(crate) limits: Limits,
+    pub(crate) no_output_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) command_max_timeout: Duration,
     pub(crate) command_max_output: u64,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{CommandPolicy, EditFormat, LogFormat, MetricsAccess, Price, ProviderKind};
+use super::{CommandPolicy, EditFormat, LogFormat, MetricsAccess, OnOom, Price, ProviderKind};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +35,9 @@ pub(super) struct RawSandbox {
     pub(super) memory_mb: u32,
     pub(super) cpus: f64,
     pub(super) pids: u32,
+    pub(super) disk_mb: u32,
+    pub(super) disk_files: u64,
+    pub(super) on_oom: OnOom,
     pub(super) agent_uid: u32,
     pub(super) command_policy: CommandPolicy,
     pub(super) allowed_commands: Vec<String>,
@@ -49,6 +52,7 @@ pub(super) struct RawAgent {
     pub(super) max_cost_usd: f64,
     pub(super) setup_timeout_s: u64,
     pub(super) task_timeout_s: u64,
+    pub(super) no_output_timeout_s: u64,
     pub(super) command_timeout_s: u64,
     pub(super) command_max_timeout_s: u64,
     pub(super) command_max_output: u64,

@@ -98,12 +98,18 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
     if raw.agent_uid == 0 {
         return Err(wrong("[sandbox] agent_uid", "the agent never runs as root; choose another user id"));
     }
+    if raw.agent_uid == rustix::process::geteuid().as_raw() {
+        return Err(wrong("[sandbox] agent_uid", "the agent never has the server's own user id; choose another one"));
+    }
     Ok(Sandbox {
         docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(raw.docker_host),
         image: raw.image,
         memory_bytes: i64::from(raw.memory_mb) * 1024 * 1024,
         nano_cpus: (raw.cpus * 1e9) as i64,
         pids: i64::from(at_least_one("[sandbox] pids", raw.pids)?),
+        disk_bytes: u64::from(at_least_one("[sandbox] disk_mb", raw.disk_mb)?) * 1024 * 1024,
+        disk_files: at_least_one("[sandbox] disk_files", raw.disk_files)?,
+        on_oom: raw.on_oom,
         agent_uid: raw.agent_uid,
         command_policy: raw.command_policy,
         allowed_commands: raw.allowed_commands,
@@ -127,6 +133,7 @@ fn agent(raw: RawAgent, llm: &Llm) -> Result<Agent, ConfigError> {
             setup_timeout_s: at_least_one("[agent] setup_timeout_s", raw.setup_timeout_s)?,
             task_timeout_s: at_least_one("[agent] task_timeout_s", raw.task_timeout_s)?,
         },
+        no_output_timeout: seconds("[agent] no_output_timeout_s", raw.no_output_timeout_s)?,
         command_timeout: seconds("[agent] command_timeout_s", raw.command_timeout_s)?,
         command_max_timeout: command_max_timeout(&raw)?,
         command_max_output: raw.command_max_output,

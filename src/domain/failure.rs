@@ -38,6 +38,8 @@ pub(crate) enum FailureKind {
     ZipInvalid,
     SetupFailed,
     SetupTimeout,
+    /// Setup or agent were silent for longer than allowed.
+    NoOutput,
     DockerUnavailable,
     /// The daemon was stopped while the agent worked, and ended its container.
     DockerRestart,
@@ -46,7 +48,10 @@ pub(crate) enum FailureKind {
     NetworkNotCut,
     /// The whole task took longer than allowed.
     Timeout,
+    /// The kernel ended a process of the container for want of memory.
     Oom,
+    /// The task wrote more than it may have on the disk.
+    DiskLimit,
     ContainerKilled,
     AgentCrashed,
     /// The agent ended without finishing the task.
@@ -77,12 +82,14 @@ impl FailureKind {
             Self::ZipInvalid => "zip_invalid",
             Self::SetupFailed => "setup_failed",
             Self::SetupTimeout => "setup_timeout",
+            Self::NoOutput => "no_output",
             Self::DockerUnavailable => "docker_unavailable",
             Self::DockerRestart => "docker_restart",
             Self::ImageMissing => "image_missing",
             Self::NetworkNotCut => "network_not_cut",
             Self::Timeout => "timeout",
             Self::Oom => "oom",
+            Self::DiskLimit => "disk_limit",
             Self::ContainerKilled => "container_killed",
             Self::AgentCrashed => "agent_crashed",
             Self::AgentExited => "agent_exited",

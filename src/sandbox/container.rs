@@ -17,7 +17,7 @@ use crate::domain::task_id::TaskId;
 pub(crate) struct Container {
     pub(super) engine: Engine,
     pub(super) name: String,
-    network: Option<String>,
+    pub(super) network: Option<String>,
 }
 
 /// How the main process ended.
@@ -41,7 +41,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const KNOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// 128 + SIGKILL, as shells and Docker count.
-const KILLED: i64 = 137;
+pub(super) const KILLED: i64 = 137;
 /// 128 + SIGTERM: how a daemon that stops asks containers to end.
 const TERMINATED: i64 = 143;
 
@@ -91,13 +91,24 @@ impl Container {
             if code != KILLED {
                 return Ok(Exit::Code(code));
             }
-            let state = match client.inspect_container(&self.name, None).await {
-                Ok(inspected) => inspected.state.unwrap_or_default(),
-                Err(error) if SandboxError::is_not_found(&error) => return Ok(Exit::Killed),
-                Err(error) => return Err(self.engine.error("inspect the container", &error)),
-            };
-            return Ok(if state.oom_killed == Some(true) { Exit::OutOfMemory } else { Exit::Killed });
+            return Ok(self.ended().await?.unwrap_or(Exit::Killed));
         }
+    }
+
+    /// How the main process ended, if it has.
+    pub(super) async fn ended(&self) -> Result<Option<Exit>, SandboxError> {
+        let client = self.engine.client().await?;
+        let state = match client.inspect_container(&self.name, None).await {
+            Ok(inspected) => inspected.state.unwrap_or_default(),
+            Err(error) if SandboxError::is_not_found(&error) => return Ok(Some(Exit::Killed)),
+            Err(error) => return Err(self.engine.error("inspect the container", &error)),
+        };
+        Ok(match (state.running, state.oom_killed, state.exit_code) {
+            (Some(true), ..) => None,
+            (_, Some(true), _) => Some(Exit::OutOfMemory),
+            (_, _, None | Some(KILLED)) => Some(Exit::Killed),
+            (_, _, Some(code)) => Some(Exit::Code(code)),
+        })
     }
 
     /// Takes the network away and proves by the daemon's own word that none is left. What a look from inside says is

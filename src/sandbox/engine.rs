@@ -74,11 +74,12 @@ impl Engine {
     pub(crate) async fn create(&self, spec: &ContainerSpec) -> Result<Container, SandboxError> {
         let client = self.client().await?;
         let name = container_name(&spec.task_id);
+        let image = self.image_id(client, &spec.image).await?;
         let network = match spec.network {
             Network::None => None,
             Network::Bridge => Some(self.create_network(client, &spec.task_id).await?),
         };
-        let body = spec::container_body(spec, &self.shared, network.as_deref());
+        let body = spec::container_body(spec, &image, &self.shared, network.as_deref());
         let created = self.create_container(client, &name, &spec.image, body).await;
         let container = Container::new(self.clone(), name, network);
         match created {
@@ -87,6 +88,17 @@ impl Engine {
                 container.remove().await?;
                 Err(error)
             }
+        }
+    }
+
+    /// The digest a name stands for at this moment: what runs is known, whoever moves the name later.
+    async fn image_id(&self, client: &Docker, image: &str) -> Result<String, SandboxError> {
+        match client.inspect_image(image).await {
+            Ok(found) => Ok(found.id.unwrap_or_else(|| image.to_owned())),
+            Err(error) if SandboxError::is_not_found(&error) => {
+                Err(SandboxError::ImageMissing { image: image.to_owned() })
+            }
+            Err(error) => Err(self.error("look for the image", &error)),
         }
     }
 

@@ -4,6 +4,7 @@
 //! the daemon is bounded. Removal is explicit and awaited; what a crash leaves is found again by its labels.
 
 mod container;
+mod disk_watch;
 mod engine;
 mod leftovers;
 mod ownership;
@@ -11,9 +12,10 @@ mod setup;
 mod spec;
 
 pub(crate) use container::{Container, Exit};
+pub(crate) use disk_watch::DiskUse;
 pub(crate) use engine::Engine;
 pub(crate) use ownership::Ownership;
-pub(crate) use setup::SetupEnd;
+pub(crate) use setup::{SetupEnd, SetupTimes};
 pub(crate) use spec::{CodeAccess, ContainerSpec, Network};
 
 #[derive(Debug, thiserror::Error)]

@@ -1,15 +1,16 @@
 //! The setup phase: `setup.sh` as root with network, and what must be true before the agent may start.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use atelier_agent::settle::Report;
+use atelier_agent::{memory::MemoryReport, settle::Report};
 use bollard::{
     container::LogOutput,
     exec::{CreateExecOptions, StartExecResults},
+    models::ExecInspectResponse,
 };
 use futures_util::StreamExt;
 
-use super::{CodeAccess, Container, SandboxError, spec};
+use super::{CodeAccess, Container, Exit, SandboxError, container::KILLED, spec};
 
 /// How `setup.sh` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,21 @@ pub(crate) enum SetupEnd {
     Exited(i64),
     /// It ran longer than allowed and runs still: the container is to be removed, not the waiting.
     TimedOut,
+    /// It wrote nothing for longer than allowed, and runs still.
+    Silent,
+    /// The kernel ended a process of it for want of memory, and it failed then; with what is known.
+    OutOfMemory(Option<MemoryReport>),
+    /// Somebody killed or removed the container.
+    Killed,
+    DockerRestarted,
+}
+
+/// How long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SetupTimes {
+    pub(crate) total: Duration,
+    /// Between two outputs.
+    pub(crate) silence: Duration,
 }
 
 /// The network interfaces seen from inside the container.
@@ -24,6 +40,11 @@ pub(crate) enum SetupEnd {
 pub(crate) struct Interfaces(pub(crate) Vec<String>);
 
 const SETTLE_TIMEOUT: Duration = Duration::from_mins(2);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// For the daemon to notice that a container is dead.
+const DEATH: Duration = Duration::from_secs(2);
+/// How often a silent command is looked at.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Container {
     /// Runs `command` as root in the code directory; its output goes to `output` as it comes.
@@ -31,14 +52,47 @@ impl Container {
         &self,
         command: Vec<String>,
         environment: Vec<String>,
-        timeout: Duration,
+        times: SetupTimes,
         output: impl FnMut(&[u8]),
     ) -> Result<SetupEnd, SandboxError> {
         let wrapped = [spec::EXECUTABLE, "agent", "setup", "--"].map(str::to_owned).into_iter().chain(command);
-        match tokio::time::timeout(timeout, self.exec_as_root(wrapped.collect(), environment, output)).await {
-            Ok(code) => Ok(SetupEnd::Exited(code?)),
+        let run = self.exec_as_root(wrapped.collect(), environment, times.silence, output);
+        match tokio::time::timeout(times.total, run).await {
+            Ok(Ok(Some(0))) => Ok(SetupEnd::Exited(0)),
+            Ok(Ok(Some(code))) => self.explain(code).await,
+            Ok(Ok(None)) => Ok(SetupEnd::Silent),
+            // The daemon has nothing to say of a command whose container is gone.
+            Ok(Err(error)) => match self.ended().await {
+                Ok(Some(_)) => self.explain(KILLED).await,
+                _ => Err(error),
+            },
             Err(_) => Ok(SetupEnd::TimedOut),
         }
+    }
+
+    /// What is behind an exit code that is not 0.
+    async fn explain(&self, code: i64) -> Result<SetupEnd, SandboxError> {
+        match self.ended().await? {
+            Some(_) => Ok(with_the_container(self.wait().await?)),
+            None => match self.memory().await {
+                Some(report) if report.killed > 0 => Ok(SetupEnd::OutOfMemory(Some(report))),
+                Some(_) => Ok(SetupEnd::Exited(code)),
+                // The command may have died with its container before the daemon knows.
+                None => match tokio::time::timeout(DEATH, self.wait()).await {
+                    Ok(exit) => Ok(with_the_container(exit?)),
+                    Err(_) => Ok(SetupEnd::Exited(code)),
+                },
+            },
+        }
+    }
+
+    /// What the kernel says of the memory, seen from inside; Docker knows only of the main process.
+    async fn memory(&self) -> Option<MemoryReport> {
+        let command = [spec::EXECUTABLE, "agent", "memory"].map(str::to_owned).to_vec();
+        let mut output = Vec::new();
+        let run = self.exec_as_root(command, Vec::new(), LOOK_TIMEOUT, |bytes| output.extend_from_slice(bytes));
+        tokio::time::timeout(LOOK_TIMEOUT, run).await.ok()?.ok()?;
+        serde_json::from_slice(&output).ok()
     }
 
     /// After the network was cut: ends what setup left running, gives the agent the trees it may write, and looks from
@@ -51,10 +105,9 @@ impl Container {
         }
         let command = command.into_iter().map(str::to_owned).collect();
         let mut output = Vec::new();
-        let run = self.exec_as_root(command, Vec::new(), |bytes| output.extend_from_slice(bytes));
-        let code = tokio::time::timeout(SETTLE_TIMEOUT, run)
-            .await
-            .map_err(|_| SandboxError::NetworkNotCut("the container did not settle in time".to_owned()))??;
+        let run = self.exec_as_root(command, Vec::new(), SETTLE_TIMEOUT, |bytes| output.extend_from_slice(bytes));
+        let late = || SandboxError::NetworkNotCut("the container did not settle in time".to_owned());
+        let code = tokio::time::timeout(SETTLE_TIMEOUT, run).await.map_err(|_| late())??.ok_or_else(late)?;
         let text = String::from_utf8_lossy(&output);
         let report: Report = match (code, serde_json::from_str(text.trim())) {
             (0, Ok(report)) => report,
@@ -77,12 +130,14 @@ impl Container {
         Ok(Interfaces(report.interfaces))
     }
 
+    /// Returns the exit code, or `None` when nothing came for as long as `silence` and it runs still.
     async fn exec_as_root(
         &self,
         command: Vec<String>,
         environment: Vec<String>,
+        silence: Duration,
         mut output: impl FnMut(&[u8]),
-    ) -> Result<i64, SandboxError> {
+    ) -> Result<Option<i64>, SandboxError> {
         let client = self.engine.client().await?;
         let failed = |error: bollard::errors::Error| self.engine.error("run a command in the container", &error);
         let options = CreateExecOptions {
@@ -98,7 +153,17 @@ impl Container {
         if let StartExecResults::Attached { output: mut stream, .. } =
             client.start_exec(&exec.id, None).await.map_err(failed)?
         {
-            while let Some(chunk) = stream.next().await {
+            let mut heard_at = Instant::now();
+            loop {
+                let chunk = match tokio::time::timeout(LOOK, stream.next()).await {
+                    Ok(Some(chunk)) => chunk,
+                    Ok(None) => break,
+                    // What it left running may hold the streams open for ever.
+                    Err(_) if self.has_ended(&exec.id).await? => break,
+                    Err(_) if heard_at.elapsed() > silence => return Ok(None),
+                    Err(_) => continue,
+                };
+                heard_at = Instant::now();
                 match chunk.map_err(failed)? {
                     LogOutput::StdOut { message } | LogOutput::StdErr { message } | LogOutput::Console { message } => {
                         output(&message);
@@ -107,23 +172,37 @@ impl Container {
                 }
             }
         }
-        self.exit_code(&exec.id).await
+        self.exit_code(&exec.id).await.map(Some)
     }
 
-    /// The streams close when the last process that holds them ends, which may be after the exec ended or before the
-    /// daemon noticed; so ask until the exec is over.
+    /// The streams may close before the daemon noticed the end; so ask until the command is over.
     async fn exit_code(&self, exec_id: &str) -> Result<i64, SandboxError> {
         const POLL: Duration = Duration::from_millis(5);
-        let client = self.engine.client().await?;
         loop {
-            let state = client
-                .inspect_exec(exec_id)
-                .await
-                .map_err(|error| self.engine.error("inspect a command in the container", &error))?;
+            let state = self.exec_state(exec_id).await?;
             match (state.running, state.exit_code) {
                 (Some(false), Some(code)) => return Ok(code),
                 _ => tokio::time::sleep(POLL).await,
             }
         }
+    }
+
+    async fn has_ended(&self, exec_id: &str) -> Result<bool, SandboxError> {
+        Ok(self.exec_state(exec_id).await?.running == Some(false))
+    }
+
+    async fn exec_state(&self, exec_id: &str) -> Result<ExecInspectResponse, SandboxError> {
+        let client = self.engine.client().await?;
+        let state = client.inspect_exec(exec_id).await;
+        state.map_err(|error| self.engine.error("inspect a command in the container", &error))
+    }
+}
+
+/// The end of a command that died with its container.
+fn with_the_container(exit: Exit) -> SetupEnd {
+    match exit {
+        Exit::OutOfMemory => SetupEnd::OutOfMemory(None),
+        Exit::DockerRestarted => SetupEnd::DockerRestarted,
+        Exit::Killed | Exit::Code(_) => SetupEnd::Killed,
     }
 }

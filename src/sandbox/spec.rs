@@ -1,9 +1,6 @@
 //! What the container of a task is allowed and given: the security profile, the mounts, the environment.
 
-use std::{
-    collections::HashMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use atelier_agent::confine::User;
 use bollard::models::{
@@ -58,10 +55,14 @@ const SETUP_CAPABILITIES: &[&str] =
 const MIB: i64 = 1024 * 1024;
 /// Enough for compilers and package managers, and below what a daemon without the right to raise limits has itself.
 const MAX_OPEN_FILES: i64 = 16_384;
-const MAX_FILE_BYTES: i64 = 8 * 1024 * MIB;
 const SHARED_MEMORY_BYTES: i64 = 64 * MIB;
 
-pub(super) fn container_body(spec: &ContainerSpec, shared: &Shared, network: Option<&str>) -> ContainerCreateBody {
+pub(super) fn container_body(
+    spec: &ContainerSpec,
+    image: &str,
+    shared: &Shared,
+    network: Option<&str>,
+) -> ContainerCreateBody {
     let user = agent_user(shared).to_string();
     let mut command =
         vec![EXECUTABLE.to_owned(), "agent".to_owned(), "--task_file".to_owned(), "/app/task.json".to_owned()];
@@ -86,13 +87,15 @@ pub(super) fn container_body(spec: &ContainerSpec, shared: &Shared, network: Opt
         host.cap_add = Some(SETUP_CAPABILITIES.iter().map(ToString::to_string).collect());
         "0:0".to_owned()
     } else {
-        // Nothing is to be installed, so the image stays as it is. Scratch space counts as memory.
+        // Nothing is to be installed, so the image stays as it is. Scratch space counts as memory, and is smaller: a disk
+        // that is full is easier to understand than a process that is gone.
         host.readonly_rootfs = Some(true);
-        host.tmpfs = Some(["/tmp", "/var/tmp"].map(|path| (path.to_owned(), "rw,exec,mode=1777".to_owned())).into());
+        let options = format!("rw,exec,nosuid,nodev,mode=1777,size={}", shared.settings.memory_bytes / 2);
+        host.tmpfs = Some(["/tmp", "/var/tmp"].map(|path| (path.to_owned(), options.clone())).into());
         user
     };
     ContainerCreateBody {
-        image: Some(spec.image.clone()),
+        image: Some(image.to_owned()),
         hostname: Some("atelier".to_owned()),
         user: Some(user),
         working_dir: Some(CODE.to_owned()),
@@ -110,6 +113,7 @@ pub(super) fn profile(shared: &Shared) -> HostConfig {
     let settings = &shared.settings;
     let limit =
         |name: &str, value: i64| ResourcesUlimits { name: Some(name.to_owned()), soft: Some(value), hard: Some(value) };
+    let disk = i64::try_from(settings.disk_bytes).unwrap_or(i64::MAX);
     HostConfig {
         cap_drop: Some(vec!["ALL".to_owned()]),
         security_opt: Some(vec!["no-new-privileges:true".to_owned()]),
@@ -118,18 +122,19 @@ pub(super) fn profile(shared: &Shared) -> HostConfig {
         memory: Some(settings.memory_bytes),
         memory_swap: Some(settings.memory_bytes),
         nano_cpus: Some(settings.nano_cpus),
-        ulimits: Some(vec![limit("nofile", MAX_OPEN_FILES), limit("core", 0), limit("fsize", MAX_FILE_BYTES)]),
+        ulimits: Some(vec![limit("nofile", MAX_OPEN_FILES), limit("core", 0), limit("fsize", disk)]),
         shm_size: Some(SHARED_MEMORY_BYTES),
         ipc_mode: Some("private".to_owned()),
         // The agent is process 1 itself; an init of Docker's would die with the sweep.
         init: Some(false),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".to_owned()),
-            config: Some(HashMap::from([
-                ("max-size".to_owned(), "1m".to_owned()),
-                ("max-file".to_owned(), "1".to_owned()),
-            ])),
+            typ: Some("local".to_owned()),
+            config: Some(
+                [("max-size", "1m"), ("max-file", "1"), ("compress", "false")]
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .into(),
+            ),
         }),
         ..HostConfig::default()
     }

@@ -1,5 +1,6 @@
 //! The arguments of the agent and what each way of calling it starts.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -14,8 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::StepClient;
 use crate::confine::{self, User};
+use crate::memory::MemoryReport;
 use crate::orphans::{self, OwnChildren};
-use crate::relay::Relay;
+use crate::relay::{Begin, Relay};
 use crate::run_loop::{self, Ending};
 use crate::run_record::RunRecord;
 use crate::settings::Settings;
@@ -96,6 +98,8 @@ enum Chore {
     Settle(Folders),
     /// Give the folders to the user
     Own(Folders),
+    /// Print how much memory was used, and how many processes the kernel ended for want of it
+    Memory,
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +132,7 @@ pub fn run(args: AgentArgs) -> ExitCode {
             ExitCode::from(problem.exit_code())
         }
         Some(Chore::Settle(Folders { user, folders })) => report(settle::settle(user, &folders)),
+        Some(Chore::Memory) => report(Ok::<_, Infallible>(MemoryReport::now())),
         Some(Chore::Own(Folders { user, folders })) => report(ownership::own(user, &folders)),
         None => args.work.run().unwrap_or_else(fail),
     }
@@ -146,6 +151,8 @@ impl WorkArgs {
                 // The program starts in another folder than this one did.
                 task_file: std::path::absolute(task_file)?,
                 listen: self.listen,
+                // The server names the user; by hand there is no setup to wait for.
+                begin: if self.user.is_some() { Begin::WithServer } else { Begin::AtOnce },
             }),
         };
         let source = match (&relay, self.task_file, self.task) {
@@ -165,7 +172,7 @@ impl WorkArgs {
             let client = StepClient::new(&settings.server)?;
             let work = async {
                 if let Some(relay) = relay {
-                    return Ok(ExitCode::from(relay.run(client, record.clone(), &children).await?));
+                    return Ok(ExitCode::from(relay.run(client, record.clone(), &children, &task.id).await?));
                 }
                 let tools = Toolbox::new(workspace, settings.commands, &children);
                 let ending = run_loop::run(task, settings.max_iterations, &client, &tools, &record).await;

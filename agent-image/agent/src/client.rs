@@ -1,10 +1,11 @@
 //! The agent's end of the step protocol: one request at a time over one kept connection, repeated while the server is away.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use reqwest::{Client, Response, StatusCode, redirect};
+use tokio::net::UnixStream;
 use tokio::time::{sleep, timeout};
 
 use crate::run_record::RunRecord;
@@ -28,6 +29,7 @@ pub(crate) struct StepClient {
     http: Client,
     url: String,
     patience: Option<Duration>,
+    socket: Option<PathBuf>,
     watch: Option<SocketWatch>,
 }
 
@@ -79,13 +81,24 @@ impl StepClient {
                 http: builder.unix_socket(socket.as_path()).tls_certs_only([]).build()?,
                 url: "http://localhost/step".to_owned(),
                 patience: None,
+                socket: Some(socket.clone()),
                 watch: watch(socket),
             },
             StepServer::Http(base) => {
                 let builder = if base.starts_with("https:") { builder } else { builder.tls_certs_only([]) };
-                Self { http: builder.build()?, url: format!("{base}/step"), patience: Some(HTTP_PATIENCE), watch: None }
+                let (http, url) = (builder.build()?, format!("{base}/step"));
+                Self { http, url, patience: Some(HTTP_PATIENCE), socket: None, watch: None }
             }
         })
+    }
+
+    /// Waits until somebody listens on the socket. A server on the network is taken to be there.
+    pub(crate) async fn server_appears(&self) {
+        let Some(socket) = &self.socket else { return };
+        let mut wait = SHORTEST_WAIT;
+        while UnixStream::connect(socket).await.is_err() {
+            wait = self.pause(wait).await;
+        }
     }
 
     /// Sends the request until the server answers it.

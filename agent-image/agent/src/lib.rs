@@ -9,6 +9,7 @@ pub mod confine;
 mod descent;
 mod environment;
 mod kernel_filter;
+pub mod memory;
 mod orphans;
 pub mod ownership;
 mod processes;

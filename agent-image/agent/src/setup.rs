@@ -50,9 +50,6 @@ fn hint(error: &io::Error) -> &'static str {
         ErrorKind::NotFound => {
             "; the interpreter that its first line names may be missing (or end with a carriage return)"
         }
-        _ if error.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
-            "; it is neither a program nor a script whose first line names its interpreter, such as #!/bin/sh"
-        }
         _ => "",
     }
 }

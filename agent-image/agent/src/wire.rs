@@ -13,6 +13,9 @@ pub type Object = Map<String, Value>;
 /// does not know it can ignore it, and a client may leave it out.
 pub const SECRET_HEADER: &str = "step-secret";
 
+/// In the result of a tool: the kernel ended something for want of memory while the tool ran, and the value says what.
+pub const OUT_OF_MEMORY: &str = "out_of_memory";
+
 /// The body of `POST /step`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRequest {

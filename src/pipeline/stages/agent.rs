@@ -1,12 +1,12 @@
 //! Agent: the socket opens, the agent in the container asks, the brain answers, until one of them ends it.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
+use std::{fs::Permissions, os::unix::fs::PermissionsExt};
 
 use anyhow::Context;
-use tokio::{net::UnixListener, sync::mpsc};
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{fetch::Fetched, setup::Prepared};
+use super::{fetch::Fetched, setup::Prepared, watch::watch};
 use crate::{
     brain::{Critic, EditWay, Outcome, Session, SessionSettings, Transcript},
     config::EditFormat,
@@ -16,11 +16,7 @@ use crate::{
     },
     llm::RetryPolicy,
     pipeline::{Pipeline, live_patch::current_patch},
-    sandbox::{Container, Exit},
 };
-
-/// How long an agent that was told to finish may take to write its last lines.
-const LAST_LINES: Duration = Duration::from_secs(3);
 
 pub(crate) async fn agent(
     pipeline: &Pipeline,
@@ -48,6 +44,7 @@ pub(crate) async fn agent(
         agents_files: fetched.agents_files.clone(),
         agents_files_max_bytes: pipeline.config.agent.agents_md_max_bytes,
         edit_way,
+        on_oom: pipeline.config.sandbox.on_oom,
         critic: critic(pipeline, task, fetched, prepared, &done)?,
         transcript: Transcript::create(&pipeline.data_dir.task_logs(&task.id))?,
     };
@@ -55,8 +52,8 @@ pub(crate) async fn agent(
     let offered = serde_json::to_value(session.tools())?;
     pipeline.db.keep_offered_tools(&task.id, offered).await?;
     let listener = listen(&pipeline.data_dir.task(&task.id).socket()).context("step socket")?;
-    tokio::spawn((pipeline.serve_steps)(listener, session, done));
-    watch(&prepared.container, &mut outcome).await
+    tokio::spawn((pipeline.serve_steps)(listener, session.clone(), done));
+    watch(pipeline, task, &prepared.container, &session, &mut outcome).await
 }
 
 /// The second model, when one is set and there is a patch to read.
@@ -72,42 +69,6 @@ fn critic(
     let model = pipeline.models.get(&name).map_err(|error| Failure::new(FailureKind::LlmError, error.to_string()))?;
     let current_patch = current_patch(pipeline, task, fetched, prepared, done);
     Ok(Some(Critic { model, name, max_rounds: settings.max_critique_rounds, current_patch }))
-}
-
-async fn watch(container: &Container, outcome: &mut mpsc::UnboundedReceiver<Outcome>) -> anyhow::Result<Outcome> {
-    let exit = container.wait();
-    tokio::pin!(exit);
-    let exit = tokio::select! {
-        biased;
-        Some(outcome) = outcome.recv() => {
-            let _ = tokio::time::timeout(LAST_LINES, exit).await;
-            return Ok(outcome);
-        }
-        exit = &mut exit => exit?,
-    };
-    // Both may happen at once; what the brain says is the better story.
-    if let Ok(outcome) = outcome.try_recv() {
-        return Ok(outcome);
-    }
-    let (kind, message) = match exit {
-        Exit::OutOfMemory => (
-            FailureKind::Oom,
-            "The container used up its memory and was ended by the kernel. Raise [sandbox] memory_mb, or let the task do less at once.".to_owned(),
-        ),
-        Exit::DockerRestarted => (
-            FailureKind::DockerRestart,
-            "Docker was restarted, which ended the container. The work so far is kept; start the task again. With \
-             Docker's live-restore setting tasks outlive such a restart."
-                .to_owned(),
-        ),
-        Exit::Killed => (FailureKind::ContainerKilled, "The container was killed from outside. Start the task again.".to_owned()),
-        Exit::Code(code) => {
-            let kind = if code == 0 { FailureKind::AgentExited } else { FailureKind::AgentCrashed };
-            let words = container.last_words().await;
-            (kind, format!("The agent ended with exit code {code} before the task was done. Its last words: {words}"))
-        }
-    };
-    Ok(Outcome::Failed(Failure::new(kind, message)))
 }
 
 /// The agent runs under another user id, so everybody who comes this far may connect; the data directory above is

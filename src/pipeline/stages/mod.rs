@@ -5,3 +5,4 @@ pub(super) mod clean_up;
 pub(super) mod collect;
 pub(super) mod fetch;
 pub(super) mod setup;
+mod watch;

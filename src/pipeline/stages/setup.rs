@@ -6,8 +6,12 @@ use std::{
 };
 
 use anyhow::Context;
+use atelier_agent::memory::MemoryReport;
 
-use super::fetch::{Fetched, SetupScript};
+use super::{
+    fetch::{Fetched, SetupScript},
+    watch::{disk_limit, watched_trees},
+};
 use crate::{
     artifacts::CappedLog,
     blocking,
@@ -19,7 +23,7 @@ use crate::{
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
     pipeline::{Pipeline, live_patch::Looking},
-    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd},
+    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd, SetupTimes},
 };
 
 /// A container without network whose agent waits for its socket.
@@ -76,10 +80,18 @@ async fn run_script(
         pipeline.warn(task, "setup.sh is not executable; it was run with sh.").await?;
         vec!["sh".to_owned(), "./setup.sh".to_owned()]
     };
-    let timeout = Duration::from_secs(task.limits.setup_timeout_s);
+    let silence = pipeline.config.agent.no_output_timeout;
+    let times = SetupTimes { total: Duration::from_secs(task.limits.setup_timeout_s), silence };
     let mut log = CappedLog::create(&pipeline.data_dir.task_logs(&task.id).join("setup.log"), MAX_SETUP_LOG)?;
     let started = Instant::now();
-    let ended = container.run_setup(command, setup_environment(), timeout, |bytes| log.write(bytes)).await;
+    let trees = watched_trees(pipeline, task);
+    let ended = tokio::select! {
+        ended = container.run_setup(command, setup_environment(), times, |bytes| log.write(bytes)) => ended,
+        used = container.overfills_disk(&trees) => {
+            log.finish()?;
+            return Err(disk_limit(pipeline, used).into());
+        }
+    };
     log.finish()?;
     let hint =
         if script.has_windows_line_ends { " It has Windows line ends, which shells do not understand." } else { "" };
@@ -94,6 +106,31 @@ async fn run_script(
                 FailureKind::SetupFailed,
                 format!("setup.sh ended with exit code {code}.{hint} The end of setup.log:\n{}", log.tail()),
             )
+        }
+        SetupEnd::Silent => (
+            FailureKind::NoOutput,
+            format!(
+                "setup.sh wrote nothing for {} s. Let it say what it does, or raise [agent] no_output_timeout_s. The end of \
+                 setup.log:\n{}",
+                silence.as_secs(),
+                log.tail()
+            ),
+        ),
+        SetupEnd::OutOfMemory(report) => (
+            FailureKind::Oom,
+            format!(
+                "setup.sh failed out of memory: {}. Raise [sandbox] memory_mb, or let setup.sh do less at once. The end of \
+                 setup.log:\n{}",
+                report.map_or_else(|| "the kernel ended the container".to_owned(), MemoryReport::describe),
+                log.tail()
+            ),
+        ),
+        SetupEnd::Killed => (
+            FailureKind::ContainerKilled,
+            "The container was killed from outside while setup.sh ran. Start the task again.".to_owned(),
+        ),
+        SetupEnd::DockerRestarted => {
+            (FailureKind::DockerRestart, "Docker was restarted while setup.sh ran. Start the task again.".to_owned())
         }
         SetupEnd::TimedOut => (
             FailureKind::SetupTimeout,

@@ -1,5 +1,7 @@
 //! Which image, and what of the code the agent may write.
 
+use std::os::unix::fs::MetadataExt;
+
 use super::{running, stdout};
 use crate::harness::{Atelier, Settings, Zip};
 
@@ -23,4 +25,20 @@ async fn analyze_reads_but_cannot_write_the_code() {
         assert_ne!(result["returncode"], 0, "{result}");
         assert_eq!(ended["diff"]["files"], 0);
     }
+}
+
+#[tokio::test]
+async fn r39_the_workspace_never_belongs_to_the_server_while_the_agent_works() {
+    let (atelier, _model) =
+        running(&["touch made; until [ -e /app/output/go ]; do sleep 0.05; done"], Settings::new()).await;
+    let task = atelier.submit_zip(Zip::new().file("a", "a"), "Wait.", &[]).await;
+    let folder = atelier.data_dir().join(format!("tasks/{}", task.id));
+    task.wait_until("the file of the command", |_| folder.join("code/made").exists()).await;
+    let own = std::fs::metadata(folder.parent().unwrap()).unwrap().uid();
+    for path in ["code", "code/a", "code/made", "output"] {
+        let owner = folder.join(path).metadata().unwrap().uid();
+        assert!(owner != own && owner == 10001, "{path} belongs to {owner}");
+    }
+    std::fs::write(folder.join("output/go"), "").unwrap();
+    task.completed().await;
 }

@@ -25,7 +25,11 @@ async fn r25_the_container_has_the_strict_profile_and_r26_only_its_mounts() {
     assert_eq!(host["Memory"], host["MemorySwap"]);
     assert!(host["NanoCpus"].as_i64().unwrap() > 0);
     assert_eq!(host["RestartPolicy"]["Name"], "no");
+    assert_eq!(host["LogConfig"]["Type"], "local");
     assert_eq!(host["LogConfig"]["Config"]["max-size"], "1m");
+    let image = seen["Config"]["Image"].as_str().unwrap();
+    assert!(image.starts_with("sha256:"), "R37: pinned by its digest, not {image}");
+    assert_eq!(seen["Image"], image);
     assert_eq!(host["ShmSize"], 64 * 1024 * 1024);
     for open in ["Devices", "Binds", "PortBindings"] {
         assert!(host[open].is_null() || host[open].as_array().is_none_or(Vec::is_empty), "{open}: {}", host[open]);

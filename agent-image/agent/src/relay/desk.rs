@@ -17,7 +17,9 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use crate::client::{StepClient, StepError};
+use crate::memory::{MemoryReport, OomWatch};
 use crate::run_record::RunRecord;
+use crate::wire::{OUT_OF_MEMORY, Payload, StepRequest};
 
 const LARGEST_REQUEST: usize = 16 << 20;
 /// For the head of a request; its answer may take as long as the model thinks.
@@ -30,6 +32,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Desk {
     client: StepClient,
     record: Rc<RunRecord>,
+    memory: OomWatch,
     book: Mutex<Book>,
 }
 
@@ -63,7 +66,22 @@ pub(super) async fn serve(listener: TcpListener, desk: Rc<Desk>) -> Infallible {
 
 impl Desk {
     pub(super) fn new(client: StepClient, record: Rc<RunRecord>) -> Self {
-        Self { client, record, book: Mutex::default() }
+        let memory = OomWatch::default();
+        memory.begin();
+        Self { client, record, memory, book: Mutex::default() }
+    }
+
+    /// After the program has ended: tells the server when the kernel ended something for want of memory, most likely the
+    /// program itself.
+    pub(super) async fn last_word(&self, task_id: String) {
+        let Some(report) = self.memory.news() else { return };
+        let reason = format!("{OUT_OF_MEMORY}: {}", report.describe());
+        self.record.note(&reason);
+        let seq = Some(self.book.lock().await.requests);
+        let request = StepRequest { task_id, seq, payload: Payload::AgentAbort { reason } };
+        if let Err(error) = self.client.step(&request, &self.record).await {
+            self.record.note(&error.to_string());
+        }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -86,7 +104,7 @@ impl Desk {
         };
         book.requests = number + 1;
         book.open = Some((body.clone(), number));
-        let (payload, body) = numbered(body, number);
+        let (payload, body) = numbered(body, number, self.memory.news());
         let outcome = self.client.send(body, &self.record).await;
         book.open = None;
         match outcome {
@@ -110,11 +128,18 @@ impl Desk {
 
 /// The payload, for the records, and the body with a number: with it the request can be repeated safely. What is no JSON
 /// object goes on as it is, for the server to refuse.
-fn numbered(body: Vec<u8>, number: u64) -> (Value, Vec<u8>) {
+///
+/// The program does not look at the memory of the container: what happened to it goes into the result of its tool.
+fn numbered(body: Vec<u8>, number: u64, oom: Option<MemoryReport>) -> (Value, Vec<u8>) {
     let Ok(Value::Object(mut request)) = serde_json::from_slice(&body) else { return (Value::Null, body) };
+    let result = request.get_mut("payload").and_then(|payload| payload.get_mut("result")?.as_object_mut());
+    let told = match (result, oom) {
+        (Some(result), Some(report)) => result.insert(OUT_OF_MEMORY.to_owned(), report.describe().into()).is_none(),
+        _ => false,
+    };
     let payload = request.get("payload").cloned().unwrap_or_default();
     if request.contains_key("seq") {
-        return (payload, body);
+        return (payload, if told { Value::Object(request).to_string().into_bytes() } else { body });
     }
     request.insert("seq".to_owned(), number.into());
     (payload, Value::Object(request).to_string().into_bytes())

@@ -18,6 +18,7 @@ use tokio::task::LocalSet;
 use crate::client::StepClient;
 use crate::orphans::OwnChildren;
 use crate::run_record::RunRecord;
+use crate::task::TaskId;
 use desk::Desk;
 
 /// What to run, and where.
@@ -28,6 +29,16 @@ pub(crate) struct Relay {
     pub(crate) code: PathBuf,
     pub(crate) task_file: PathBuf,
     pub(crate) listen: SocketAddr,
+    pub(crate) begin: Begin,
+}
+
+/// When the program starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    AtOnce,
+    /// When the server listens. Before that setup has the container: a program would have its network, and be swept away
+    /// with the rest.
+    WithServer,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,16 +58,22 @@ impl Relay {
         client: StepClient,
         record: Rc<RunRecord>,
         children: &OwnChildren,
+        task_id: &TaskId,
     ) -> Result<u8, RelayError> {
         let fail = |source| RelayError::Listen { address: self.listen, source };
         let listener = TcpListener::bind(self.listen).await.map_err(fail)?;
         let port = listener.local_addr().map_err(fail)?.port();
+        if self.begin == Begin::WithServer {
+            client.server_appears().await;
+        }
         let desk = Rc::new(Desk::new(client, record.clone()));
         let tasks = LocalSet::new();
-        let serving = tasks.run_until(desk::serve(listener, desk));
-        tokio::select! {
+        let serving = tasks.run_until(desk::serve(listener, desk.clone()));
+        let code = tokio::select! {
             never = serving => match never {},
-            code = program::run(&self, port, &record, children) => code,
-        }
+            code = program::run(&self, port, &record, children) => code?,
+        };
+        desk.last_word(task_id.to_string()).await;
+        Ok(code)
     }
 }

@@ -21,9 +21,10 @@ mod walk;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::memory::OomWatch;
 use crate::orphans::OwnChildren;
 use crate::settings::CommandSettings;
-use crate::wire::Object;
+use crate::wire::{OUT_OF_MEMORY, Object};
 use crate::workspace::{Workspace, WorkspaceError};
 
 pub use definitions::{ToolDefinition, definitions};
@@ -43,6 +44,7 @@ enum Tool {
 pub(crate) struct Toolbox<'a> {
     workspace: Workspace,
     commands: run_command::CommandRunner<'a>,
+    memory: OomWatch,
 }
 
 /// Why a call failed; the text is for the model that made it.
@@ -86,16 +88,20 @@ impl Tool {
 
 impl<'a> Toolbox<'a> {
     pub(crate) fn new(workspace: Workspace, commands: CommandSettings, children: &'a OwnChildren) -> Self {
-        Self { workspace, commands: run_command::CommandRunner::new(commands, children) }
+        Self { workspace, commands: run_command::CommandRunner::new(commands, children), memory: OomWatch::default() }
     }
 
     /// Runs one call. Whatever goes wrong is a result with `status` `failure` and a `message`.
     pub(crate) async fn call(&self, name: &str, arguments: &Object) -> Object {
+        self.memory.begin();
         let (status, mut result) = match self.dispatch(name, arguments).await {
             Ok(result) => ("success", result),
             Err(error) => ("failure", error.into_result()),
         };
         result.insert("status".to_owned(), status.into());
+        if let Some(report) = self.memory.news() {
+            result.insert(OUT_OF_MEMORY.to_owned(), report.describe().into());
+        }
         result
     }
 
