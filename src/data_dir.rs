@@ -86,6 +86,11 @@ impl TaskDir {
         self.0.join("git")
     }
 
+    /// The files that the explanation points to, kept for people when the snapshots go.
+    pub(crate) fn source(&self) -> PathBuf {
+        self.0.join("source")
+    }
+
     /// What the container writes besides the code: hostile as well.
     pub(crate) fn output(&self) -> PathBuf {
         self.0.join("output")

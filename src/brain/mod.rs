@@ -4,9 +4,11 @@ mod agents_files;
 mod compaction;
 mod conversation;
 mod critique;
+mod last_word;
 mod limits;
 mod offer;
 mod prompt;
+mod references;
 mod session;
 mod speaker;
 mod stuck;
@@ -16,5 +18,6 @@ mod turn;
 
 pub(crate) use critique::{Critic, CurrentPatch};
 pub(crate) use offer::EditWay;
+pub(crate) use references::ReferenceCheck;
 pub(crate) use session::{Outcome, Session, SessionSettings, StepError};
 pub(crate) use transcript::Transcript;

@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Critic, EditWay, Transcript, agents_files::AgentsFiles, conversation::Conversation, offer, prompt,
-    speaker::Speaker, stuck::StuckWatch, tool_text,
+    Critic, EditWay, ReferenceCheck, Transcript, agents_files::AgentsFiles, conversation::Conversation,
+    last_word::Told, offer, prompt, speaker::Speaker, stuck::StuckWatch, tool_text,
 };
 use crate::{
     config::OnOom,
@@ -45,6 +45,8 @@ pub(crate) struct SessionSettings {
     pub(crate) on_oom: OnOom,
     /// The model that reads the patch before the end, if there is one.
     pub(crate) critic: Option<Critic>,
+    /// Of an answer that has to name lines.
+    pub(crate) reference_check: Option<ReferenceCheck>,
     pub(crate) transcript: Transcript,
 }
 
@@ -97,6 +99,7 @@ pub(super) struct State {
     pub(super) agents_files: AgentsFiles,
     /// How often the critic was asked.
     pub(super) critiques: u32,
+    pub(super) told: Told,
     handed_out_at: Instant,
     last_seq: Option<u64>,
     pub(super) steps: u32,
@@ -132,6 +135,7 @@ impl Session {
             stuck: StuckWatch::default(),
             agents_files,
             critiques: 0,
+            told: Told::default(),
             handed_out_at: Instant::now(),
             last_seq: None,
             steps: 0,

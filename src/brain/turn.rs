@@ -68,7 +68,7 @@ impl Session {
                 return self.hand_out(state, &call, seq, record).await;
             }
             if !text.trim().is_empty() {
-                match self.review(state, &text, record).await? {
+                match self.may_end(state, &text, record).await? {
                     Review::Finish(record) => {
                         return self.end(state, Outcome::Finished { summary: text }, seq, record).await;
                     }

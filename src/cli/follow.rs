@@ -128,6 +128,14 @@ impl View {
             EventBody::Compacted { before_tokens, .. } => {
                 self.line(&format!("  older part of the conversation summed up ({before_tokens} tokens before)"));
             }
+            EventBody::SentBack { message } => self.line(&format!("  sent back: {}", plain(message))),
+            EventBody::References { references } => {
+                for checked in references {
+                    if let Some(problem) = &checked.problem {
+                        self.line(&format!("  ! {}: {}", plain(&checked.reference.to_string()), plain(problem)));
+                    }
+                }
+            }
             EventBody::Diff { diff } => self.line(&format!(
                 "  {} files changed, {} insertions, {} deletions",
                 diff.files, diff.insertions, diff.deletions

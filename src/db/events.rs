@@ -7,6 +7,7 @@ use super::{Db, DbError};
 use crate::{
     domain::{
         event::{Event, EventBody},
+        reference::CheckedReference,
         task_id::TaskId,
     },
     redact,
@@ -46,6 +47,27 @@ impl Db {
             collect(statement.query([id.as_str()])?)
         })
         .await
+    }
+
+    /// The last event of a kind, by its name on the wire.
+    async fn last_event(&self, id: &TaskId, kind: &'static str) -> Result<Option<Event>, DbError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT seq, at, body FROM events
+                 WHERE task_id = ?1 AND json_extract(body, '$.kind') = ?2 ORDER BY seq DESC LIMIT 1",
+            )?;
+            Ok(collect(statement.query(params![id.as_str(), kind])?)?.pop())
+        })
+        .await
+    }
+
+    /// The references of the explanation; none before it is written.
+    pub(crate) async fn references(&self, id: &TaskId) -> Result<Vec<CheckedReference>, DbError> {
+        Ok(match self.last_event(id, "references").await?.map(|event| event.body) {
+            Some(EventBody::References { references }) => references,
+            _ => Vec::new(),
+        })
     }
 
     /// The number of the last event; 0 when there is none.

@@ -10,6 +10,7 @@ use super::{
     conversation::ToolCall,
     failure::Failure,
     patch::DiffSummary,
+    reference::CheckedReference,
     task::{Stage, Status},
     usage::Usage,
 };
@@ -60,6 +61,10 @@ pub(crate) enum EventBody {
     Critique { round: u32, decision: CritiqueDecision, comments: String, usage: Usage },
     /// The conversation filled the model's context: a summary took the place of its older part.
     Compacted { before_tokens: u64, kept_messages: u64 },
+    /// The model wanted to finish, and was told once more what is missing.
+    SentBack { message: String },
+    /// The references of the explanation were looked up.
+    References { references: Vec<CheckedReference> },
     /// `diff.patch` was written.
     Diff { diff: DiffSummary },
 }

@@ -12,6 +12,7 @@ mod git_server;
 #[path = "../../tests/it/hostile_server.rs"]
 mod hostile_server;
 mod ignore_rules;
+mod kept_files;
 mod named_files;
 mod patch;
 mod progress;
@@ -25,4 +26,5 @@ mod walk;
 
 pub(crate) use clone::{CloneLimits, CloneRequest, clone};
 pub(crate) use clone_error::CloneError;
-pub(crate) use snapshot::{Snapshot, SnapshotLimits, Snapshots};
+pub(crate) use kept_files::{FileLines, KeptFile, kept_file};
+pub(crate) use snapshot::{Snapshot, SnapshotError, SnapshotLimits, Snapshots};

@@ -177,21 +177,8 @@ impl Snapshots {
     /// The content of one file, or where a link points; none if there is no such file.
     pub(crate) fn blob(&self, snapshot: &Snapshot, path: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
         let repository = self.repository()?;
-        let mut tree = repository.find_tree(snapshot.tree)?;
-        let mut components = path.split(|&byte| byte == b'/').peekable();
-        while let Some(component) = components.next() {
-            let is_last = components.peek().is_none();
-            let found =
-                tree.iter().find(|entry| entry.name_bytes() == component).map(|entry| (entry.id(), entry.kind()));
-            match found {
-                Some((id, Some(ObjectType::Blob))) if is_last => {
-                    return Ok(Some(repository.find_blob(id)?.content().to_vec()));
-                }
-                Some((id, Some(ObjectType::Tree))) => tree = repository.find_tree(id)?,
-                _ => return Ok(None),
-            }
-        }
-        Ok(None)
+        let Some(file) = file_at(&repository, snapshot.tree, path)? else { return Ok(None) };
+        Ok(Some(repository.find_blob(file.id)?.content().to_vec()))
     }
 
     fn look(
@@ -253,6 +240,24 @@ impl Base {
         }
         Ok(Self { files, folders })
     }
+}
+
+/// The file of this path, as the tree names it; a folder is none.
+pub(super) fn file_at(repository: &Repository, tree: Oid, path: &[u8]) -> Result<Option<TreeFile>, git2::Error> {
+    let mut tree = repository.find_tree(tree)?;
+    let mut names = path.split(|&byte| byte == b'/').peekable();
+    while let Some(name) = names.next() {
+        let found = tree.iter().find(|entry| entry.name_bytes() == name);
+        let Some((id, kind, mode)) = found.map(|entry| (entry.id(), entry.kind(), entry.filemode())) else { break };
+        match kind {
+            Some(ObjectType::Blob) if names.peek().is_none() => {
+                return Ok(Some(TreeFile { mode: u32::try_from(mode).unwrap_or(0), id }));
+            }
+            Some(ObjectType::Tree) => tree = repository.find_tree(id)?,
+            _ => break,
+        }
+    }
+    Ok(None)
 }
 
 pub(super) fn list(repository: &Repository, tree: Oid) -> Result<Listing, git2::Error> {

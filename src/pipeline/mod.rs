@@ -7,6 +7,7 @@ mod live_patch;
 pub(crate) mod observer;
 pub(crate) mod queue;
 pub(crate) mod recovery;
+mod references;
 mod run_task;
 mod stages;
 pub(crate) mod worker;

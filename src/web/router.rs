@@ -53,6 +53,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         admin("/tasks/{id}", get(pages::task::get)),
         admin("/tasks/{id}/live", get(pages::live::get)),
         admin("/tasks/{id}/diff", get(pages::diff::get)),
+        admin("/tasks/{id}/source/{*path}", get(pages::source::get)),
         admin("/tasks/{id}/cancel", post(pages::task::cancel)),
         admin("/tasks/{id}/retry", post(pages::task::retry)),
         admin("/tasks/{id}/feedback", post(pages::feedback::post)),

@@ -196,7 +196,7 @@ async fn the_environment_names_both_models_and_a_question_is_not_reviewed() {
         .environment("OPENAI_CRITIQUE_MODEL_ID", "critic-1");
     let atelier = Atelier::start_with(settings).await;
     for mode in ["modify", "analyze"] {
-        model.will(Reply::text("Nothing to do."));
+        model.will(Reply::text("Nothing to do, see a:1."));
         if mode == "modify" {
             model.will(verdict("accept", ""));
         }

@@ -18,6 +18,7 @@ mod official_clients;
 mod other_agents;
 #[expect(dead_code, reason = "some of its oddities are for the unit tests of `src/archive`")]
 mod raw_zip;
+mod references;
 mod restarts;
 mod sandbox;
 mod secrets;

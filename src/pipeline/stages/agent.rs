@@ -15,7 +15,7 @@ use crate::{
         task::{Mode, Stage, Task},
     },
     llm::RetryPolicy,
-    pipeline::{Pipeline, live_patch::current_patch},
+    pipeline::{Pipeline, live_patch::current_patch, references::check_before_the_end},
 };
 
 pub(crate) async fn agent(
@@ -46,6 +46,7 @@ pub(crate) async fn agent(
         edit_way,
         on_oom: pipeline.config.sandbox.on_oom,
         critic: critic(pipeline, task, fetched, prepared, &done)?,
+        reference_check: check_before_the_end(pipeline, task, prepared),
         transcript: Transcript::create(&pipeline.data_dir.task_logs(&task.id))?,
     };
     let (session, mut outcome) = Session::new(task.clone(), pipeline.db.clone(), settings, done.clone());

@@ -1,17 +1,19 @@
 //! Collect: what the task made becomes `diff.patch`, `explanation.md` and the logs. The container is dead by now.
 
-use std::{io, path::Path};
+use std::{collections::BTreeSet, io, path::Path};
 
 use anyhow::Context;
 
 use crate::{
     artifacts, blocking,
     domain::{
+        event::EventBody,
         patch::DiffSummary,
+        reference::CheckedReference,
         task::{Stage, Task},
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
-    pipeline::{Pipeline, run_task::Progress},
+    pipeline::{Pipeline, references, run_task::Progress},
     redact,
     sandbox::Ownership,
 };
@@ -35,12 +37,16 @@ pub(crate) async fn collect(pipeline: &Pipeline, task: &Task, progress: &Progres
         let end = snapshots.take(&folder.code(), Some(&before), &limits).context("last snapshot")?;
         let patch = snapshots.patch(&before, &after_setup, &end).context("patch")?;
         write_whole(&logs.join("diff.patch"), &patch.bytes)?;
+        let mut references = Vec::new();
         if let Some(explanation) = explanation {
             write_whole(&logs.join("explanation.md"), &redact::mask_bytes(explanation.as_bytes()))?;
+            references = references::checked(&snapshots, &end, &explanation).context("references")?;
+            keep_files(&snapshots, &end, &references, &folder.source()).context("files that are referred to")?;
         }
         let output = artifacts::collect(&folder.output(), &logs).context("artifacts")?;
         Ok(Collected {
             diff: patch.summary,
+            references,
             patch_holds_secret: redact::holds_secret(&patch.bytes),
             left_out: left_out(&end, output.left_out),
         })
@@ -55,15 +61,34 @@ pub(crate) async fn collect(pipeline: &Pipeline, task: &Task, progress: &Progres
                        would not apply: take the secret out of the code before you pass the patch on.";
         pipeline.warn(task, message).await?;
     }
+    if !collected.references.is_empty() {
+        pipeline.db.append_event(&task.id, EventBody::References { references: collected.references }).await?;
+    }
     pipeline.db.set_result(&task.id, summary, Some(collected.diff)).await?;
     Ok(())
 }
 
 struct Collected {
     diff: DiffSummary,
+    references: Vec<CheckedReference>,
     patch_holds_secret: bool,
     /// Files that are neither in the patch nor among the artifacts, with the reason.
     left_out: Vec<String>,
+}
+
+/// What people are pointed to stays when the workspace goes.
+fn keep_files(
+    snapshots: &Snapshots,
+    end: &Snapshot,
+    references: &[CheckedReference],
+    into: &Path,
+) -> anyhow::Result<()> {
+    let valid = references.iter().filter(|checked| checked.is_valid());
+    let paths: BTreeSet<String> = valid.map(|checked| checked.reference.path.clone()).collect();
+    if !paths.is_empty() {
+        snapshots.keep(end, &paths.into_iter().collect::<Vec<_>>(), into)?;
+    }
+    Ok(())
 }
 
 fn left_out(end: &Snapshot, mut of_output: Vec<String>) -> Vec<String> {

@@ -12,6 +12,7 @@ use crate::{
         feedback::Feedback,
         limits::Limits,
         patch::DiffSummary,
+        reference::{CheckedReference, Reference},
         source::Source,
         task::{Mode, Stage, Status, Task},
         task_id::TaskId,
@@ -49,6 +50,9 @@ pub(in crate::web) struct TaskBody {
     queue: Option<Waiting>,
     /// What a person thought of the result.
     feedback: Option<Feedback>,
+    /// Where the explanation points to; left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    references: Option<Vec<ReferenceBody>>,
     /// Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactBody>>,
@@ -70,6 +74,26 @@ struct ArtifactBody {
     name: String,
     size: u64,
     url: String,
+}
+
+/// Lines of the code that the explanation names, looked up in the code as it was at the end.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Reference)]
+struct ReferenceBody {
+    path: String,
+    /// Lines count from 1.
+    start: u32,
+    end: u32,
+    valid: bool,
+    /// Why it is not valid.
+    problem: Option<String>,
+}
+
+impl From<CheckedReference> for ReferenceBody {
+    fn from(checked: CheckedReference) -> Self {
+        let (valid, Reference { path, start, end }) = (checked.is_valid(), checked.reference);
+        Self { path, start, end, valid, problem: checked.problem }
+    }
 }
 
 /// How a source is described; the server writes the domain's own form of it.
@@ -103,6 +127,7 @@ impl TaskBody {
             diff: task.diff,
             queue: None,
             feedback: task.feedback,
+            references: None,
             artifacts: None,
             pull_request: None,
             created_at: task.created_at,
@@ -115,11 +140,12 @@ impl TaskBody {
         let folder = state.data_dir.task_logs(&task.id);
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
+        let references = state.db.references(&task.id).await?.into_iter().map(ReferenceBody::from).collect();
         let queue = match task.status {
             Status::Queued => Some(Waiting::of(state, &task.id).await?),
             _ => None,
         };
-        Ok(Self { queue, artifacts: Some(artifacts), ..Self::listed(task, base) })
+        Ok(Self { queue, artifacts: Some(artifacts), references: Some(references), ..Self::listed(task, base) })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod call;
 pub(super) mod diff;
+mod explanation;
 pub(super) mod feedback;
 mod figures;
 pub(super) mod list;
@@ -10,6 +11,7 @@ pub(super) mod login;
 pub(super) mod new;
 mod patch;
 mod setup_log;
+pub(super) mod source;
 mod story;
 pub(super) mod task;
 mod task_view;

@@ -202,6 +202,15 @@ fn mark(body: &EventBody) -> (Tone, String) {
                 ),
             )
         }
+        EventBody::SentBack { message } => (Tone::Note, format!("Sent back: {message}")),
+        EventBody::References { references } => {
+            let wrong = references.iter().filter(|checked| !checked.is_valid()).count() as u64;
+            let all = figures::plural(references.len() as u64, "reference", "references");
+            match wrong {
+                0 => (Tone::Note, format!("The explanation has {all} to lines of the code, all of them right")),
+                _ => (Tone::Warning, format!("The explanation has {all} to lines of the code, {wrong} of them wrong")),
+            }
+        }
         EventBody::Diff { diff } => {
             let files = figures::plural(diff.files, "file", "files");
             (Tone::Note, format!("Patch written: {files}, +{} \u{2212}{}", diff.insertions, diff.deletions))

@@ -15,7 +15,7 @@ use super::{
     task_view::TaskView,
 };
 use crate::{
-    domain::feedback::Rating,
+    domain::{explanation::Block as TextBlock, feedback::Rating},
     web::{
         AppState,
         error::WebError,

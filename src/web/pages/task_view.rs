@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::{
     diff::read_patch,
+    explanation::Explanation,
     figures,
     patch::{Patch, Room},
 };
@@ -12,6 +13,7 @@ use crate::{
     artifacts, blocking,
     domain::{
         event::{Event, EventBody},
+        explanation::Block as TextBlock,
         feedback::Rating,
         source::Source,
         task::{Stage, Status, Task},
@@ -25,6 +27,7 @@ pub(super) struct TaskView {
     /// What happens right now, and since when.
     pub(super) now: Option<(String, Timestamp)>,
     pub(super) stages: Vec<StageView>,
+    pub(super) explanation: Option<Explanation>,
     /// The counts of the changed files.
     pub(super) patch: Option<Patch>,
     pub(super) artifacts: Vec<artifacts::Artifact>,
@@ -68,13 +71,17 @@ impl TaskView {
             Status::Running => recent.last().or(outline.last()).map(|event| (what_happens(event, &task), event.at)),
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
+        let explanation = match &task.summary {
+            Some(summary) => Some(Explanation::new(id.clone(), summary, state.db.references(id).await?)),
+            None => None,
+        };
         let folder = state.data_dir.task_logs(id);
         let patch = match task.diff {
             Some(_) => read_patch(folder.clone(), ROOM).await?.map(|(patch, _)| patch),
             None => None,
         };
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
-        Ok(Self { stages: stages(&outline, &task), task, now, patch, artifacts })
+        Ok(Self { stages: stages(&outline, &task), task, now, explanation, patch, artifacts })
     }
 
     pub(super) fn source_address(&self) -> Option<&str> {

@@ -16,7 +16,10 @@ use crate::web::router::{Access, table};
 const HTML: &str = "text/html,application/xhtml+xml";
 
 fn example(path: &str) -> String {
-    path.replace("{id}", "20261120_abcdefghijkl").replace("{*name}", "diff.patch").replace("{name}", "style.css")
+    path.replace("{id}", "20261120_abcdefghijkl")
+        .replace("{*name}", "diff.patch")
+        .replace("{*path}", "src/main.rs")
+        .replace("{name}", "style.css")
 }
 
 /// Every route with every method it has, as the router itself tells.

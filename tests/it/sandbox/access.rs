@@ -3,7 +3,10 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::{running, stdout};
-use crate::harness::{Atelier, Settings, Zip};
+use crate::{
+    harness::{Atelier, Settings, Zip},
+    model_server::Reply,
+};
 
 #[tokio::test]
 async fn an_image_that_is_not_there_is_named() {
@@ -17,7 +20,8 @@ async fn an_image_that_is_not_there_is_named() {
 async fn analyze_reads_but_cannot_write_the_code() {
     let with_setup = Zip::new().file("a", "read me").executable("setup.sh", "#!/bin/sh\necho made > made\n");
     for source in [Zip::new().file("a", "read me").bytes(), with_setup.bytes()] {
-        let (atelier, _model) = running(&["cat a; touch b || touch a"], Settings::new()).await;
+        let (atelier, model) = running(&["cat a; touch b || touch a"], Settings::new()).await;
+        model.will(Reply::text("See a:1."));
         let task = atelier.submit_zip_bytes(source, "Explain.", &[("mode", "analyze")]).await;
         let ended = task.completed().await;
         let result = task.tool_results().await[0].clone();

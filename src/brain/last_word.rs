@@ -1,0 +1,60 @@
+//! What has to hold before the model's last word is taken. Whatever is missing is said to it once; then it is its own word.
+
+use super::{
+    critique::Review,
+    limits,
+    references::{self, Objection},
+    session::{Session, State, StepError},
+};
+use crate::{
+    db::Record,
+    domain::{conversation::Message, event::EventBody},
+};
+
+/// What the model was told already.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    references: bool,
+}
+
+impl Session {
+    /// The model would end with `explanation`; `answered` is what to store of that.
+    pub(super) async fn may_end(
+        &self,
+        state: &mut State,
+        explanation: &str,
+        answered: Record,
+    ) -> Result<Review, StepError> {
+        // Whoever is sent back would fail at the limit, with the work done.
+        if limits::reached(&self.task.limits, state.steps, state.usage).is_none()
+            && let Some(objection) = self.objection(state, explanation).await
+        {
+            return Ok(sent_back(answered, objection));
+        }
+        self.review(state, explanation, answered).await
+    }
+
+    async fn objection(&self, state: &mut State, explanation: &str) -> Option<Objection> {
+        if state.told.references {
+            return None;
+        }
+        let check = state.settings.reference_check.clone()?;
+        match (check.0)(explanation.to_owned()).await {
+            Ok(checked) => {
+                let objection = references::objection(&checked)?;
+                state.told.references = true;
+                Some(objection)
+            }
+            Err(error) => {
+                tracing::warn!(error, "references are not checked");
+                None
+            }
+        }
+    }
+}
+
+fn sent_back(mut answered: Record, Objection { to_person, to_model }: Objection) -> Review {
+    answered.events.push(EventBody::SentBack { message: to_person });
+    answered.messages.push(Message::User { text: to_model });
+    Review::GoOn(answered)
+}
