@@ -14,7 +14,10 @@ use crate::{
     config::{self, Config, ProviderKind},
     data_dir::DataDir,
     db::{Db, DbError},
-    llm::{HostedKind, HostedSettings, Models, Price, ProviderSettings, ScriptError, Scripts, SettingsError, Timeouts},
+    llm::{
+        HostedKind, HostedSettings, Models, Pace, Price, ProviderSettings, ScriptError, Scripts, SettingsError,
+        Timeouts,
+    },
     metrics::Metrics,
     pipeline::{Pipeline, gate::Gate, observer, queue::Queue, recovery, worker},
     sandbox::{Engine, SandboxError},
@@ -151,7 +154,8 @@ fn provider_settings(config: &Config, name: &str, provider: &config::Provider) -
         };
         (model.id().to_owned(), price)
     });
-    Ok(ProviderSettings::Hosted(HostedSettings {
+    let pace = Pace { max_concurrent: provider.max_concurrent, requests_per_minute: provider.requests_per_minute };
+    let settings = HostedSettings {
         name: name.to_owned(),
         kind,
         base_url: provider.base_url.clone(),
@@ -165,5 +169,6 @@ fn provider_settings(config: &Config, name: &str, provider: &config::Provider) -
         },
         stream: provider.stream,
         prices: prices.collect::<HashMap<_, _>>(),
-    }))
+    };
+    Ok(ProviderSettings::Hosted(settings, pace))
 }

@@ -6,7 +6,7 @@ use super::session::{Session, State, StepError};
 use crate::{
     db::Record,
     domain::{conversation::Message, event::EventBody, excerpt::head_and_tail},
-    llm::Request,
+    llm::{Listener, Request},
 };
 
 /// Room for the next answer and its results.
@@ -35,6 +35,7 @@ impl Session {
             messages: &messages,
             tools: &[],
             max_output_tokens: state.settings.max_output_tokens,
+            listener: Listener::default(),
         };
         let answer = self.answered(state.settings.model.as_ref(), &request, &state.settings.retry).await;
         let raw = answer.as_ref().map_or("", |answer| answer.raw.as_str());

@@ -21,7 +21,7 @@ use crate::{
         model_name::ModelName,
         usage::Usage,
     },
-    llm::{LlmError, Model, Request, RetryPolicy, Tool},
+    llm::{Listener, LlmError, Model, Request, RetryPolicy, Tool},
 };
 
 /// The second model, and what it reads.
@@ -141,6 +141,7 @@ impl Session {
             messages: &messages,
             tools: &[verdict_tool()],
             max_output_tokens: state.settings.max_output_tokens,
+            listener: Listener::default(),
         };
         let retry = RetryPolicy { tries: state.settings.retry.tries.min(TRIES), ..state.settings.retry };
         let answer = self.answered(critic.model.as_ref(), &request, &retry).await;

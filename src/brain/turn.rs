@@ -18,7 +18,7 @@ use crate::{
         event::{EventBody, milliseconds},
         excerpt::{cut_value, head_and_tail},
     },
-    llm::{Answer, LlmError, Model, Request, RetryPolicy, answer_with_retries},
+    llm::{Answer, Listener, LlmError, Model, Request, RetryPolicy, answer_with_retries},
 };
 
 /// For an answer without text and call, which is no end.
@@ -131,18 +131,21 @@ impl Session {
             messages: &state.conversation.sent(),
             tools: &self.tools,
             max_output_tokens: settings.max_output_tokens,
+            listener: Listener::default(),
         };
         self.answered(settings.model.as_ref(), &request, &settings.retry).await
     }
 
-    /// The answer of any model; each wait before another try is shown as a warning.
+    /// The answer of any model. Why it waits is shown as a note, each wait before another try as a warning.
     pub(super) async fn answered(
         &self,
         model: &dyn Model,
         request: &Request<'_>,
         retry: &RetryPolicy,
     ) -> Result<Answer, LlmError> {
-        answer_with_retries(model, request, retry, |tried, wait, error| {
+        let hear = |message| self.db.append_event_later(&self.task.id, EventBody::Note { message });
+        let request = Request { listener: Listener::new(&hear), ..*request };
+        answer_with_retries(model, &request, retry, |tried, wait, error| {
             let message = format!("{error} Asking again in {:.0} s (try {tried} failed).", wait.as_secs_f64());
             self.db.append_event_later(&self.task.id, EventBody::Warning { message });
         })

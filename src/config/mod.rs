@@ -184,6 +184,8 @@ pub(crate) struct Provider {
     pub(crate) idle_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) stream: bool,
+    pub(crate) max_concurrent: Option<usize>,
+    pub(crate) requests_per_minute: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]

@@ -111,4 +111,6 @@ pub(super) struct RawProvider {
     pub(super) idle_timeout_s: Option<u64>,
     pub(super) request_timeout_s: Option<u64>,
     pub(super) stream: Option<bool>,
+    pub(super) max_concurrent: Option<usize>,
+    pub(super) requests_per_minute: Option<usize>,
 }

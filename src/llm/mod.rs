@@ -9,9 +9,12 @@ use serde_json::Value;
 use crate::domain::conversation::{AssistantMessage, Message};
 use crate::domain::usage::Usage;
 
+mod door;
 mod error;
 mod hosted;
+mod listener;
 #[cfg(test)]
+#[expect(dead_code, reason = "some of it is for `tests/it`")]
 #[path = "../../tests/it/model_server/mod.rs"]
 mod model_server;
 mod models;
@@ -20,8 +23,10 @@ mod retry;
 mod script;
 mod scripted;
 
+pub(crate) use door::Pace;
 pub(crate) use error::LlmError;
 pub(crate) use hosted::{HostedKind, HostedSettings, SettingsError, Timeouts};
+pub(crate) use listener::Listener;
 pub(crate) use models::{Models, ProviderSettings};
 pub(crate) use price::Price;
 pub(crate) use retry::{RetryPolicy, answer_with_retries};
@@ -53,6 +58,7 @@ pub(crate) struct Request<'a> {
     pub(crate) tools: &'a [Tool],
     /// Thinking counts too. An answer that needs more ends as [`LlmError::Truncated`].
     pub(crate) max_output_tokens: u32,
+    pub(crate) listener: Listener<'a>,
 }
 
 /// A tool the model may call.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Model;
+use super::door::{Door, Pace};
 use super::hosted::{Hosted, HostedSettings, SettingsError};
 use super::scripted::Scripts;
 use crate::domain::model_name::ModelName;
@@ -17,7 +18,7 @@ pub(crate) struct Models {
 /// One section `[llm.providers.NAME]`.
 #[derive(Debug)]
 pub(crate) enum ProviderSettings {
-    Hosted(HostedSettings),
+    Hosted(HostedSettings, Pace),
     Scripted { name: String, scripts: Scripts },
 }
 
@@ -33,8 +34,10 @@ impl Models {
         let mut by_provider = BTreeMap::<String, Arc<dyn Model>>::new();
         for provider in providers {
             match provider {
-                ProviderSettings::Hosted(settings) => {
-                    by_provider.insert(settings.name.clone(), Arc::new(Hosted::new(settings)?));
+                ProviderSettings::Hosted(settings, pace) => {
+                    let name = settings.name.clone();
+                    let door = Door::new(name.clone(), pace, Arc::new(Hosted::new(settings)?));
+                    by_provider.insert(name, Arc::new(door));
                 }
                 ProviderSettings::Scripted { name, scripts } => {
                     by_provider.insert(name, Arc::new(scripts));

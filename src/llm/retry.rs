@@ -84,6 +84,7 @@ mod tests {
 
     use super::*;
     use crate::domain::conversation::AssistantMessage;
+    use crate::llm::Listener;
 
     /// Answers what it was told to, one result a call.
     #[derive(Debug)]
@@ -114,7 +115,8 @@ mod tests {
         results: impl IntoIterator<Item = Result<Answer, LlmError>>,
     ) -> (Result<Answer, LlmError>, Vec<Duration>) {
         let model = Prepared(Mutex::new(results.into_iter().collect()));
-        let request = Request { model_id: "m", messages: &[], tools: &[], max_output_tokens: 1 };
+        let request =
+            Request { model_id: "m", messages: &[], tools: &[], max_output_tokens: 1, listener: Listener::default() };
         let policy = RetryPolicy {
             first_wait: Duration::from_millis(4),
             longest_wait: Duration::from_millis(40),

@@ -96,6 +96,7 @@ async fn read_capped(path: &Path) -> std::io::Result<Option<String>> {
 mod tests {
     use super::*;
     use crate::domain::conversation::Message;
+    use crate::llm::Listener;
 
     const PLAY: &str = r#"{"steps":[
         {"text":"I look.","tool_calls":[{"name":"run_command","arguments":{"command":"ls"}},{"name":"list_files"}]},
@@ -106,7 +107,7 @@ mod tests {
     }
 
     async fn ask(scripts: &Scripts, model_id: &str, messages: &[Message]) -> Result<Answer, String> {
-        let request = Request { model_id, messages, tools: &[], max_output_tokens: 100 };
+        let request = Request { model_id, messages, tools: &[], max_output_tokens: 100, listener: Listener::default() };
         scripts.answer(&request).await.map_err(|error| error.to_string())
     }
 

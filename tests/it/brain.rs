@@ -167,7 +167,7 @@ async fn a_critic_that_fails_or_never_has_enough_costs_no_work() {
     let atelier = Atelier::start_with(with_critic(&model).set("agent.max_critique_rounds", 1)).await;
     for (criticism, warning) in [
         (vec![Reply::from(Reply::text("Looks good to me."))], "without a verdict"),
-        (vec![Reply::status(401, "no")], "was not reviewed by mock/critic"),
+        (vec![Reply::status(400, "no")], "was not reviewed by mock/critic"),
         (vec![verdict("revise", "More.").into(), Reply::text("Done again.").into()], "were not reviewed"),
     ] {
         model.will(edit("new\n"));

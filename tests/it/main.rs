@@ -12,8 +12,9 @@ mod harness;
 mod hostile;
 mod hostile_server;
 mod intake;
-#[expect(dead_code, unused_imports, reason = "its faults are for the unit tests of `src/llm`")]
+#[expect(dead_code, reason = "its faults are for the unit tests of `src/llm`")]
 mod model_server;
+mod models;
 mod official_clients;
 mod other_agents;
 #[expect(dead_code, reason = "some of its oddities are for the unit tests of `src/archive`")]

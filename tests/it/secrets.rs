@@ -95,7 +95,7 @@ async fn r61_a_key_that_is_repeated_shows_nowhere() {
 async fn refusals(atelier: &Atelier, model: &ModelServer) -> Vec<String> {
     let mut ids = Vec::new();
     for (reply, kind) in [
-        (Reply::status(401, &format!("Incorrect API key provided: {KEY}")), "llm_error"),
+        (Reply::status(400, &format!("Incorrect API key provided: {KEY}")), "llm_error"),
         (Reply::redirect(&format!("http://127.0.0.1:1/?key={KEY}")), "llm_error"),
         (Reply::body("text/plain", &format!("what is {KEY}?")), "llm_bad_output"),
     ] {

@@ -13,6 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use futures_util::StreamExt as _;
 use serde_json::Value;
 
 mod anthropic;
@@ -141,8 +142,11 @@ async fn serve(wire: &Wire, State(shared): State<Arc<Shared>>, request: Request)
             if spoken.unstreamed || !wants_stream(&uri, &received.body) {
                 return json_response(200, &answer);
             }
-            let pieces = (wire.stream)(&answer).into_iter().map(Ok::<_, std::convert::Infallible>);
-            let body = Body::from_stream(futures_util::stream::iter(pieces));
+            let pieces = futures_util::stream::iter((wire.stream)(&answer));
+            let body = Body::from_stream(pieces.then(move |piece| async move {
+                tokio::time::sleep(spoken.pause).await;
+                Ok::<_, std::convert::Infallible>(piece)
+            }));
             ([("content-type", wire.stream_type)], body).into_response()
         }
         Some(Reply::Fault(fault)) => fail(wire, fault).await,

@@ -19,6 +19,7 @@ pub(crate) struct Spoken {
     pub(super) calls: Vec<SpokenCall>,
     pub(super) cut_by_limit: bool,
     pub(super) unstreamed: bool,
+    pub(super) pause: Duration,
     pub(super) input: u64,
     pub(super) cached: u64,
     pub(super) output: u64,
@@ -133,6 +134,12 @@ impl Spoken {
 
     pub(crate) fn usage(mut self, input: u64, cached: u64, output: u64) -> Self {
         (self.input, self.cached, self.output) = (input, cached, output);
+        self
+    }
+
+    /// With a pause before each piece of the stream.
+    pub(crate) fn slowly(mut self, pause: Duration) -> Self {
+        self.pause = pause;
         self
     }
 

@@ -154,7 +154,13 @@ async fn a_busy_provider_is_asked_again_until_it_answers() {
     server.will(Reply::text("Here."));
     let model = Hosted::new(settings(&server, HostedKind::Anthropic, "")).unwrap();
     let messages = question();
-    let request = Request { model_id: "model-max", messages: &messages, tools: &[], max_output_tokens: 500 };
+    let request = Request {
+        model_id: "model-max",
+        messages: &messages,
+        tools: &[],
+        max_output_tokens: 500,
+        listener: Listener::default(),
+    };
     let policy = RetryPolicy { first_wait: Duration::from_millis(1), ..RetryPolicy::default() };
     let mut waits = Vec::new();
     let answer = answer_with_retries(&model, &request, &policy, |attempt, wait, _| waits.push((attempt, wait))).await;

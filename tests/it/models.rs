@@ -1,0 +1,208 @@
+//! Calls to models, seen from outside: whole tasks against providers that are slow, broken, busy, or not who they should be.
+
+use std::{process::Stdio, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+
+use crate::{
+    harness::{Atelier, Settings, Task, Zip},
+    model_server::{ModelServer, Pieces, Reply},
+};
+
+/// What the harness calls the key, and the key.
+const VARIABLE: &str = "ATELIER_TEST_KEY";
+const KEY: &str = "sk-canary-7f3a9";
+
+/// Asked once and not waited for long.
+fn impatient(kind: &str, url: &str) -> Settings {
+    Settings::new()
+        .model(kind, url)
+        .set("llm.max_tries", 1)
+        .set("llm.idle_timeout_s", 1)
+        .set("llm.first_byte_timeout_s", 1)
+}
+
+async fn submitted(atelier: &Atelier) -> Task<'_> {
+    atelier.submit_zip(Zip::new().file("a", "old\n"), "Go.", &[]).await
+}
+
+fn message(ended: &Value) -> &str {
+    ended["error"]["message"].as_str().unwrap()
+}
+
+async fn texts(task: &Task<'_>, kind: &str) -> Vec<String> {
+    task.events_of(kind).await.iter().map(|event| event["message"].as_str().unwrap().to_owned()).collect()
+}
+
+fn pinging() -> Reply {
+    let pings =
+        Pieces { then: ": ping\n\n".to_owned(), times: usize::MAX, every: Duration::from_millis(100), ..begun() };
+    pings.into()
+}
+
+fn begun() -> Pieces {
+    Pieces::once("text/event-stream", "data: {\"choices\":[{\"delta\":{\"content\":\"I will\"}}]}\n\n")
+}
+
+#[tokio::test]
+async fn r62_a_redirect_ends_the_task_and_the_other_host_hears_nothing() {
+    let (model, canary) = (ModelServer::start().await, ModelServer::start().await);
+    let atelier = Atelier::start_with(impatient("anthropic", &model.url())).await;
+    model.will(Reply::redirect(&format!("{}/v1/messages", canary.url())));
+
+    let ended = submitted(&atelier).await.failed("llm_error").await;
+
+    assert!(message(&ended).starts_with("redirect refused"), "{ended:#}");
+    assert!(canary.received().is_empty());
+}
+
+#[tokio::test]
+async fn r62_proxies_of_the_environment_are_not_asked() {
+    let (model, canary) = (ModelServer::start().await, ModelServer::start().await);
+    let mut settings = impatient("openai", &model.url());
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
+        settings = settings.environment(name, &canary.url());
+    }
+    let atelier = Atelier::start_with(settings).await;
+    model.will(Reply::text("Done."));
+
+    submitted(&atelier).await.completed().await;
+
+    assert!(canary.received().is_empty());
+}
+
+#[tokio::test]
+async fn r62_a_host_that_cannot_prove_its_name_gets_no_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe =
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /CN=localhost 2>/dev/null";
+    let made = std::process::Command::new("sh").args(["-c", recipe]).current_dir(folder.path()).status().unwrap();
+    assert!(made.success());
+    let mut impostor = tokio::process::Command::new("openssl")
+        .args(["s_server", "-accept", "127.0.0.1:0", "-key", "key", "-cert", "cert"])
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(impostor.stdout.take().unwrap()).lines();
+    let port = loop {
+        let line = said.next_line().await.unwrap().expect("the impostor listens");
+        if let Some((_, port)) = line.strip_prefix("ACCEPT ").and_then(|address| address.rsplit_once(':')) {
+            break port.to_owned();
+        }
+    };
+    let atelier = Atelier::start_with(impatient("anthropic", &format!("https://127.0.0.1:{port}/"))).await;
+
+    let ended = submitted(&atelier).await.failed("llm_unavailable").await;
+
+    assert!(message(&ended).contains("out of reach") && message(&ended).contains("certificate"), "{ended:#}");
+    impostor.start_kill().unwrap();
+    let mut heard = String::new();
+    said.into_inner().read_to_string(&mut heard).await.unwrap();
+    assert!(!heard.contains(KEY) && !heard.contains("POST"), "{heard}");
+}
+
+#[tokio::test]
+async fn f17_a_stream_of_pings_ends_the_task_and_its_words_are_not_acted_upon() {
+    let model = ModelServer::start().await;
+    let atelier = Atelier::start_with(impatient("openai", &model.url())).await;
+    model.will(pinging());
+
+    let task = submitted(&atelier).await;
+    let ended = task.failed("llm_unavailable").await;
+
+    assert!(message(&ended).contains("idle_timeout_s"), "{ended:#}");
+    assert!(task.events_of("tool_called").await.is_empty());
+}
+
+#[tokio::test]
+async fn f17_a_critic_that_fails_in_any_way_costs_no_work() {
+    let model = ModelServer::start().await;
+    let settings = impatient("openai", &model.url()).set("agent.critique_model", "mock/critic");
+    let atelier = Atelier::start_with(settings).await;
+    for (fault, reason) in [
+        (pinging(), "idle_timeout_s"),
+        (begun().into(), "broke off"),
+        (Reply::hang(), "first_byte_timeout_s"),
+        (Reply::body("application/json", "{\"choices\":["), "broken JSON"),
+        (Reply::body("text/html", "<html>"), "an HTML page"),
+    ] {
+        let edit = json!({"file_path": "a", "new_content": "new\n"});
+        model.will(Reply::text("").tool_call("edit_file", edit));
+        model.will(Reply::text("Done."));
+        model.will(fault);
+
+        let task = submitted(&atelier).await;
+        let ended = task.completed().await;
+
+        assert_eq!((&ended["diff"]["files"], &ended["summary"]), (&json!(1), &json!("Done.")), "{ended:#}");
+        let warnings = texts(&task, "warning").await;
+        assert!(
+            matches!(&warnings[..], [only] if only.contains("not reviewed") && only.contains(reason)),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn f17_a_summary_that_fails_in_any_way_ends_no_task() {
+    let model = ModelServer::start().await;
+    let settings = impatient("openai", &model.url()).set("llm.providers.mock.context_tokens", 1000);
+    let atelier = Atelier::start_with(settings).await;
+    for (fault, reason) in [
+        (pinging(), "idle_timeout_s"),
+        (Reply::status(503, "busy"), "busy"),
+        (Reply::body("application/json", "{\"choices\":["), "broken JSON"),
+    ] {
+        for (number, tokens) in [(1, 100), (2, 100), (3, 100), (4, 100), (5, 100), (6, 800)] {
+            let look = json!({"command": format!("echo {number}; seq 1 2000")});
+            model.will(Reply::text("").tool_call("run_command", look).usage(tokens, 0, 1));
+        }
+        model.will(fault);
+        model.will(Reply::text("Done.").usage(10, 0, 1));
+
+        let task = submitted(&atelier).await;
+        task.completed().await;
+
+        let warnings = texts(&task, "warning").await;
+        assert!(
+            matches!(&warnings[..], [only] if only.contains("without a summary") && only.contains(reason)),
+            "{warnings:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn f16_a_refused_key_is_named_and_not_tried_by_every_task() {
+    let model = ModelServer::start().await;
+    let atelier = Atelier::start_with(impatient("anthropic", &model.url())).await;
+    for _ in 0..3 {
+        model.will(Reply::status(401, "invalid x-api-key"));
+        let ended = submitted(&atelier).await.failed("llm_error").await;
+        assert!(message(&ended).contains(VARIABLE) && message(&ended).contains("invalid x-api-key"), "{ended:#}");
+    }
+    assert_eq!(model.received().len(), 1);
+    let log = atelier.server_log();
+    assert!(log.contains("ERROR") && log.contains(VARIABLE), "{log}");
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_its_provider_says_why() {
+    let model = ModelServer::start().await;
+    let settings = Settings::new().model("openai", &model.url()).set("llm.providers.mock.max_concurrent", 1);
+    let atelier = Atelier::start_with(settings).await;
+    for _ in 0..2 {
+        model.will(Reply::text("Done.").slowly(Duration::from_millis(300)));
+    }
+    let tasks = [submitted(&atelier).await, submitted(&atelier).await];
+    let mut waits = Vec::new();
+    for task in &tasks {
+        task.completed().await;
+        waits.extend(texts(task, "note").await.into_iter().filter(|note| note.starts_with("Waiting")));
+    }
+    assert_eq!(waits, ["Waiting for a free place at mock: 1 of 1 in use."]);
+}
