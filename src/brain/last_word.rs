@@ -15,6 +15,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Told {
     references: bool,
+    checks: bool,
 }
 
 impl Session {
@@ -26,15 +27,18 @@ impl Session {
         answered: Record,
     ) -> Result<Review, StepError> {
         // Whoever is sent back would fail at the limit, with the work done.
-        if limits::reached(&self.task.limits, state.steps, state.usage).is_none()
-            && let Some(objection) = self.objection(state, explanation).await
-        {
-            return Ok(sent_back(answered, objection));
+        if limits::reached(&self.task.limits, state.steps, state.usage).is_none() {
+            if let Some(objection) = self.to_references(state, explanation).await {
+                return Ok(sent_back(answered, objection));
+            }
+            if let Some(objection) = to_checks(state).await {
+                return Ok(sent_back(answered, objection));
+            }
         }
         self.review(state, explanation, answered).await
     }
 
-    async fn objection(&self, state: &mut State, explanation: &str) -> Option<Objection> {
+    async fn to_references(&self, state: &mut State, explanation: &str) -> Option<Objection> {
         if state.told.references {
             return None;
         }
@@ -51,6 +55,19 @@ impl Session {
             }
         }
     }
+}
+
+/// Where nothing changed there is nothing to check.
+async fn to_checks(state: &mut State) -> Option<Objection> {
+    let current_patch = state.settings.checks.as_ref().filter(|_| !state.told.checks)?.current_patch.clone();
+    let objection = state.checks.objection()?;
+    match current_patch().await {
+        Ok(patch) if patch.trim().is_empty() => return None,
+        Ok(_) => {}
+        Err(error) => tracing::warn!(error, "whether anything changed is not known"),
+    }
+    state.told.checks = true;
+    Some(objection)
 }
 
 fn sent_back(mut answered: Record, Objection { to_person, to_model }: Objection) -> Review {

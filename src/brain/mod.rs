@@ -1,6 +1,7 @@
 //! The server's side of the step protocol: keeps the conversation, asks the model, hands out tool calls.
 
 mod agents_files;
+mod checks;
 mod compaction;
 mod conversation;
 mod critique;
@@ -16,6 +17,7 @@ mod tool_text;
 mod transcript;
 mod turn;
 
+pub(crate) use checks::ChecksToRun;
 pub(crate) use critique::{Critic, CurrentPatch};
 pub(crate) use offer::EditWay;
 pub(crate) use references::ReferenceCheck;

@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Critic, EditWay, ReferenceCheck, Transcript, agents_files::AgentsFiles, conversation::Conversation,
-    last_word::Told, offer, prompt, speaker::Speaker, stuck::StuckWatch, tool_text,
+    ChecksToRun, Critic, EditWay, ReferenceCheck, Transcript, agents_files::AgentsFiles, checks::Checks,
+    conversation::Conversation, last_word::Told, offer, prompt, speaker::Speaker, stuck::StuckWatch, tool_text,
 };
 use crate::{
     config::OnOom,
@@ -45,6 +45,8 @@ pub(crate) struct SessionSettings {
     pub(crate) on_oom: OnOom,
     /// The model that reads the patch before the end, if there is one.
     pub(crate) critic: Option<Critic>,
+    /// Of a change.
+    pub(crate) checks: Option<ChecksToRun>,
     /// Of an answer that has to name lines.
     pub(crate) reference_check: Option<ReferenceCheck>,
     pub(crate) transcript: Transcript,
@@ -99,6 +101,7 @@ pub(super) struct State {
     pub(super) agents_files: AgentsFiles,
     /// How often the critic was asked.
     pub(super) critiques: u32,
+    pub(super) checks: Checks,
     pub(super) told: Told,
     handed_out_at: Instant,
     last_seq: Option<u64>,
@@ -127,6 +130,8 @@ impl Session {
         let tools = offer::tools(task.mode, settings.edit_way);
         let texts = std::mem::take(&mut settings.agents_files);
         let agents_files = AgentsFiles::new(texts, settings.agents_files_max_bytes);
+        let checks = settings.checks.as_ref().map(|checks| checks.commands.clone()).unwrap_or_default();
+        let checks = Checks::new(checks);
         let state = State {
             settings,
             conversation: Conversation::default(),
@@ -135,6 +140,7 @@ impl Session {
             stuck: StuckWatch::default(),
             agents_files,
             critiques: 0,
+            checks,
             told: Told::default(),
             handed_out_at: Instant::now(),
             last_seq: None,
@@ -213,7 +219,8 @@ impl Session {
             return self.hand_out(state, &call, seq, Record::default()).await;
         }
         let conventions = state.agents_files.of_root();
-        let (messages, events) = (prompt::opening(&self.task, &conventions.text), conventions.events);
+        let (messages, events) =
+            (prompt::opening(&self.task, &conventions.text, state.settings.checks.as_ref()), conventions.events);
         self.ask(state, seq, Record { messages, events, ..Record::default() }).await
     }
 
@@ -229,6 +236,7 @@ impl Session {
         };
         state.calls.pop_front();
         state.stuck.returned(&call, result);
+        state.checks.returned(&call, result);
         let mut content = head_and_tail(&tool_text::render(result), MAX_TOOL_TEXT).into_owned();
         let conventions = state.agents_files.touched_by(&call);
         if !conventions.text.is_empty() {
@@ -287,8 +295,9 @@ impl Session {
         state: &mut State,
         outcome: Outcome,
         seq: Option<u64>,
-        record: Record,
+        mut record: Record,
     ) -> Result<Value, StepError> {
+        record.events.extend(state.checks.report());
         let summary = match &outcome {
             Outcome::Finished { summary } => summary.clone(),
             Outcome::Failed(failure) => failure.message.clone(),

@@ -136,6 +136,11 @@ impl View {
                     }
                 }
             }
+            EventBody::Checks { checks } => {
+                for check in checks {
+                    self.line(&format!("  check {} (by the agent): {}", check.status.as_str(), plain(&check.command)));
+                }
+            }
             EventBody::Diff { diff } => self.line(&format!(
                 "  {} files changed, {} insertions, {} deletions",
                 diff.files, diff.insertions, diff.deletions

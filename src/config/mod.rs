@@ -112,6 +112,8 @@ pub(crate) struct Agent {
     /// Another program in place of our agent; empty for ours.
     pub(crate) command: Vec<String>,
     pub(crate) agents_md_max_bytes: usize,
+    /// Commands to be run before a change is handed over.
+    pub(crate) checks: Vec<String>,
     pub(crate) edit_format: EditFormat,
     pub(crate) critique_model: Option<ModelName>,
     pub(crate) max_critique_rounds: u32,

@@ -57,6 +57,7 @@ pub(super) struct RawAgent {
     pub(super) command_max_timeout_s: u64,
     pub(super) command_max_output: u64,
     pub(super) command: Vec<String>,
+    pub(super) checks: Vec<String>,
     pub(super) agents_md_max_bytes: usize,
     pub(super) edit_format: EditFormat,
     pub(super) critique_model: String,

@@ -138,6 +138,7 @@ fn agent(raw: RawAgent, llm: &Llm) -> Result<Agent, ConfigError> {
         command_max_timeout: command_max_timeout(&raw)?,
         command_max_output: raw.command_max_output,
         command: raw.command,
+        checks: raw.checks,
         agents_md_max_bytes: raw.agents_md_max_bytes,
         edit_format: raw.edit_format,
         critique_model: critique_model(&raw.critique_model, llm)?,

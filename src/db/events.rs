@@ -6,6 +6,7 @@ use rusqlite::{Connection, Rows, params};
 use super::{Db, DbError};
 use crate::{
     domain::{
+        check::CheckRun,
         event::{Event, EventBody},
         reference::CheckedReference,
         task_id::TaskId,
@@ -60,6 +61,14 @@ impl Db {
             Ok(collect(statement.query(params![id.as_str(), kind])?)?.pop())
         })
         .await
+    }
+
+    /// How the checks stood at the end; none before it.
+    pub(crate) async fn checks(&self, id: &TaskId) -> Result<Vec<CheckRun>, DbError> {
+        Ok(match self.last_event(id, "checks").await?.map(|event| event.body) {
+            Some(EventBody::Checks { checks }) => checks,
+            _ => Vec::new(),
+        })
     }
 
     /// The references of the explanation; none before it is written.

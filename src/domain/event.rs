@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    check::CheckRun,
     conversation::ToolCall,
     failure::Failure,
     patch::DiffSummary,
@@ -65,6 +66,8 @@ pub(crate) enum EventBody {
     SentBack { message: String },
     /// The references of the explanation were looked up.
     References { references: Vec<CheckedReference> },
+    /// How the checks stand at the end, as far as the agent ran them itself.
+    Checks { checks: Vec<CheckRun> },
     /// `diff.patch` was written.
     Diff { diff: DiffSummary },
 }

@@ -3,6 +3,7 @@
 
 mod brain;
 mod browser;
+mod checks;
 mod docker_away;
 mod figures;
 mod floors;

@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{fetch::Fetched, setup::Prepared, watch::watch};
 use crate::{
-    brain::{Critic, EditWay, Outcome, Session, SessionSettings, Transcript},
+    brain::{ChecksToRun, Critic, EditWay, Outcome, Session, SessionSettings, Transcript},
     config::EditFormat,
     domain::{
+        check,
         failure::{Failure, FailureKind},
         task::{Mode, Stage, Task},
     },
@@ -45,6 +46,7 @@ pub(crate) async fn agent(
         agents_files_max_bytes: pipeline.config.agent.agents_md_max_bytes,
         edit_way,
         on_oom: pipeline.config.sandbox.on_oom,
+        checks: checks(pipeline, task, fetched, prepared, &done),
         critic: critic(pipeline, task, fetched, prepared, &done)?,
         reference_check: check_before_the_end(pipeline, task, prepared),
         transcript: Transcript::create(&pipeline.data_dir.task_logs(&task.id))?,
@@ -55,6 +57,22 @@ pub(crate) async fn agent(
     let listener = listen(&pipeline.data_dir.task(&task.id).socket()).context("step socket")?;
     tokio::spawn((pipeline.serve_steps)(listener, session.clone(), done));
     watch(pipeline, task, &prepared.container, &session, &mut outcome).await
+}
+
+/// What is to be run before a change is handed over.
+fn checks(
+    pipeline: &Pipeline,
+    task: &Task,
+    fetched: &Fetched,
+    prepared: &Prepared,
+    done: &CancellationToken,
+) -> Option<ChecksToRun> {
+    let of_root = fetched.agents_files.get("AGENTS.md").map(String::as_str);
+    let commands = check::commands(&pipeline.config.agent.checks, of_root);
+    if commands.is_empty() || task.mode != Mode::Modify {
+        return None;
+    }
+    Some(ChecksToRun { commands, current_patch: current_patch(pipeline, task, fetched, prepared, done) })
 }
 
 /// The second model, when one is set and there is a patch to read.

@@ -8,6 +8,7 @@ use crate::{
     artifacts::{self, Artifact},
     blocking,
     domain::{
+        check::CheckRun,
         failure::Failure,
         feedback::Feedback,
         limits::Limits,
@@ -53,6 +54,10 @@ pub(in crate::web) struct TaskBody {
     /// Where the explanation points to; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     references: Option<Vec<ReferenceBody>>,
+    /// What the repository wants to have run, and how the agent's own last runs ended, at its end. The server has not
+    /// repeated them. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<Vec<CheckRun>>,
     /// Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactBody>>,
@@ -128,6 +133,7 @@ impl TaskBody {
             queue: None,
             feedback: task.feedback,
             references: None,
+            checks: None,
             artifacts: None,
             pull_request: None,
             created_at: task.created_at,
@@ -140,12 +146,19 @@ impl TaskBody {
         let folder = state.data_dir.task_logs(&task.id);
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
+        let checks = state.db.checks(&task.id).await?;
         let references = state.db.references(&task.id).await?.into_iter().map(ReferenceBody::from).collect();
         let queue = match task.status {
             Status::Queued => Some(Waiting::of(state, &task.id).await?),
             _ => None,
         };
-        Ok(Self { queue, artifacts: Some(artifacts), references: Some(references), ..Self::listed(task, base) })
+        Ok(Self {
+            queue,
+            artifacts: Some(artifacts),
+            references: Some(references),
+            checks: Some(checks),
+            ..Self::listed(task, base)
+        })
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     db::DbError,
     domain::{
+        check::CheckStatus,
         event::{CritiqueDecision, Event, EventBody},
         task::Status,
         task_id::TaskId,
@@ -210,6 +211,18 @@ fn mark(body: &EventBody) -> (Tone, String) {
                 0 => (Tone::Note, format!("The explanation has {all} to lines of the code, all of them right")),
                 _ => (Tone::Warning, format!("The explanation has {all} to lines of the code, {wrong} of them wrong")),
             }
+        }
+        EventBody::Checks { checks } => {
+            let of = |status| checks.iter().filter(|check| check.status == status).count();
+            let counts =
+                [CheckStatus::Passed, CheckStatus::Failed, CheckStatus::NotRun].map(|status| (of(status), status));
+            let counts: Vec<String> = counts
+                .into_iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, status)| format!("{count} {}", status.as_str()))
+                .collect();
+            let tone = if of(CheckStatus::Passed) == checks.len() { Tone::Note } else { Tone::Warning };
+            (tone, format!("Checks, as the agent ran them: {}", counts.join(", ")))
         }
         EventBody::Diff { diff } => {
             let files = figures::plural(diff.files, "file", "files");

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     artifacts, blocking,
     domain::{
+        check::CheckRun,
         event::{Event, EventBody},
         explanation::Block as TextBlock,
         feedback::Rating,
@@ -28,6 +29,7 @@ pub(super) struct TaskView {
     pub(super) now: Option<(String, Timestamp)>,
     pub(super) stages: Vec<StageView>,
     pub(super) explanation: Option<Explanation>,
+    pub(super) checks: Vec<CheckRun>,
     /// The counts of the changed files.
     pub(super) patch: Option<Patch>,
     pub(super) artifacts: Vec<artifacts::Artifact>,
@@ -71,6 +73,7 @@ impl TaskView {
             Status::Running => recent.last().or(outline.last()).map(|event| (what_happens(event, &task), event.at)),
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
+        let checks = if task.steps > 0 { state.db.checks(id).await? } else { Vec::new() };
         let explanation = match &task.summary {
             Some(summary) => Some(Explanation::new(id.clone(), summary, state.db.references(id).await?)),
             None => None,
@@ -81,7 +84,7 @@ impl TaskView {
             None => None,
         };
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
-        Ok(Self { stages: stages(&outline, &task), task, now, explanation, patch, artifacts })
+        Ok(Self { stages: stages(&outline, &task), task, now, explanation, checks, patch, artifacts })
     }
 
     pub(super) fn source_address(&self) -> Option<&str> {
