@@ -136,6 +136,7 @@ fn providers(config: &Config) -> Result<Vec<ProviderSettings>, BuildError> {
 fn provider_settings(config: &Config, name: &str, provider: &config::Provider) -> Result<ProviderSettings, BuildError> {
     let kind = match provider.kind {
         ProviderKind::Openai => HostedKind::OpenAi,
+        ProviderKind::OpenaiResponses => HostedKind::OpenAiResponses,
         ProviderKind::Anthropic => HostedKind::Anthropic,
         ProviderKind::Deepseek => HostedKind::DeepSeek,
         ProviderKind::Gemini => HostedKind::Gemini,

@@ -194,6 +194,7 @@ pub(crate) struct Provider {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ProviderKind {
     Openai,
+    OpenaiResponses,
     Anthropic,
     Deepseek,
     Gemini,

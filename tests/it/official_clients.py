@@ -51,6 +51,42 @@ def openai(url):
     assert (streamed.usage.prompt_tokens, streamed.usage.completion_tokens) == (100, 20), streamed
 
 
+def responses(url):
+    import openai
+
+    client = openai.OpenAI(base_url=url + "/v1", api_key="sk-test", max_retries=0)
+    tool = {"type": "function", "strict": False, **TOOL}
+    common = {"model": "gpt-5", "max_output_tokens": 100, "tools": [tool], "store": False}
+    ask = lambda items: client.responses.create(input=items, **common)
+    items = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What does a.txt say?"}]
+    first = ask(items)
+    call = first.output[1]
+    assert first.status == "completed" and first.output_text == "Let me look.", first
+    assert (call.name, call.arguments) == ("read_file", '{"path":"a.txt"}'), call
+    usage = first.usage
+    assert (usage.input_tokens, usage.input_tokens_details.cached_tokens, usage.output_tokens) == (100, 60, 20), usage
+    spoken = [item.model_dump(exclude_none=True) for item in first.output]
+    try:
+        ask(items + spoken)
+        raise AssertionError("a call without a result was accepted")
+    except openai.BadRequestError as error:
+        assert "No tool output found" in error.message, error
+    second = ask(items + spoken + [{"type": "function_call_output", "call_id": call.call_id, "output": "hello"}])
+    assert second.output_text == "It says hello.", second
+    try:
+        ask(items)
+        raise AssertionError("429 was not seen")
+    except openai.RateLimitError as error:
+        assert error.response.headers["retry-after"] == "7" and "slow down" in error.message, error
+    cut = ask(items)
+    assert (cut.status, cut.incomplete_details.reason) == ("incomplete", "max_output_tokens"), cut
+    with client.responses.stream(input=items, **common) as stream:
+        deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        streamed = stream.get_final_response()
+    assert "".join(deltas) == streamed.output_text == "Let me look.", streamed
+    assert (streamed.output[1].arguments, streamed.usage.output_tokens) == ('{"path":"a.txt"}', 20), streamed
+
+
 def anthropic(url):
     import anthropic
 
@@ -114,5 +150,5 @@ def ollama(url):
     assert (lines[-1].done, lines[-1].eval_count) == (True, 20), lines
 
 
-{"openai": openai, "anthropic": anthropic, "ollama": ollama}[sys.argv[1]](sys.argv[2])
+{"openai": openai, "responses": responses, "anthropic": anthropic, "ollama": ollama}[sys.argv[1]](sys.argv[2])
 print("understood")

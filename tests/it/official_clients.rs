@@ -8,7 +8,9 @@ use serde_json::json;
 
 use crate::model_server::{ModelServer, Reply};
 
-const CLIENTS: [&str; 3] = ["openai", "anthropic", "ollama"];
+/// The modules, and the interfaces that are tried with them.
+const MODULES: [&str; 3] = ["openai", "anthropic", "ollama"];
+const CLIENTS: [&str; 4] = ["openai", "responses", "anthropic", "ollama"];
 const RELEASES: [&str; 3] = ["openai==3.52.0", "anthropic==2.11.0", "ollama==0.6.3"];
 
 #[tokio::test]
@@ -36,7 +38,7 @@ async fn official_clients_understand_the_model_server() {
 async fn python_with_clients() -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official-clients");
     let python = place.join("bin/python");
-    let is_ready = run(&python, &["-c", &format!("import {}", CLIENTS.join(","))]).await;
+    let is_ready = run(&python, &["-c", &format!("import {}", MODULES.join(","))]).await;
     if !is_ready {
         let place = place.to_str().unwrap();
         assert!(run(Path::new("python3"), &["-m", "venv", place]).await, "python3 with venv is needed");

@@ -28,7 +28,7 @@ pub(super) fn base_url(kind: HostedKind, given: Option<&str>) -> Result<String, 
 
 fn usual(kind: HostedKind) -> &'static str {
     match kind {
-        HostedKind::OpenAi => "https://api.openai.com/v1/",
+        HostedKind::OpenAi | HostedKind::OpenAiResponses => "https://api.openai.com/v1/",
         HostedKind::Anthropic => "https://api.anthropic.com/v1/",
         HostedKind::DeepSeek => "https://api.deepseek.com/v1/",
         HostedKind::Gemini => "https://generativelanguage.googleapis.com/v1beta/",
@@ -40,8 +40,8 @@ fn usual(kind: HostedKind) -> &'static str {
 fn versioned(kind: HostedKind, path: &str) -> String {
     let without = |path: &str, end: &str| path.strip_suffix(end).unwrap_or(path).to_owned();
     match kind {
-        HostedKind::OpenAi | HostedKind::DeepSeek => {
-            let path = without(path, "/chat/completions");
+        HostedKind::OpenAi | HostedKind::OpenAiResponses | HostedKind::DeepSeek => {
+            let path = without(&without(path, "/chat/completions"), "/responses");
             if path.is_empty() { "/v1".to_owned() } else { path }
         }
         HostedKind::Anthropic => format!("{}/v1", without(&without(path, "/messages"), "/v1")),
@@ -57,11 +57,12 @@ mod tests {
 
     #[test]
     fn every_documented_way_to_write_it_reaches_the_same_place() {
-        use HostedKind::{Anthropic, DeepSeek, Gemini, Ollama, OpenAi};
+        use HostedKind::{Anthropic, DeepSeek, Gemini, Ollama, OpenAi, OpenAiResponses};
         for (kind, given, meant) in [
             (OpenAi, "https://host/v1", "https://host/v1/"),
             (OpenAi, "https://host/v1/", "https://host/v1/"),
             (OpenAi, "https://host", "https://host/v1/"),
+            (OpenAiResponses, "https://host/v1/responses", "https://host/v1/"),
             (OpenAi, "http://127.0.0.1:8000/v1/chat/completions", "http://127.0.0.1:8000/v1/"),
             (OpenAi, "https://host/api/paas/v4", "https://host/api/paas/v4/"),
             (DeepSeek, "https://api.deepseek.com", "https://api.deepseek.com/v1/"),

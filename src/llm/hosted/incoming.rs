@@ -35,6 +35,9 @@ pub(super) fn answer(
     let Ok(content) = redact::masked(response.content) else {
         return bad(format!("{name} answered with a secret of the server in a place where it cannot be masked"));
     };
+    if body.pointer("/incomplete_details/reason").is_some_and(|reason| reason == "content_filter") {
+        return Err(withheld(name, "content_filter"));
+    }
     let mut parts = content.into_parts();
     give_calls_their_own_ids(&mut parts);
     let text = joined_text(&parts);
@@ -48,11 +51,7 @@ pub(super) fn answer(
             return Err(LlmError::Truncated { message, text, usage });
         }
         Some(StopReason::ContentFilter(reason)) => {
-            let message = format!(
-                "{name} withheld the answer ({}); word the task differently or use another model",
-                redact::mask(&reason)
-            );
-            return Err(LlmError::Refused { status: None, message });
+            return Err(withheld(name, &reason));
         }
         _ => {}
     }
@@ -62,6 +61,12 @@ pub(super) fn answer(
     }
     let message = AssistantMessage { text, tool_calls, replay: replay(settings.kind, parts) };
     Ok(Answer { message, usage, raw })
+}
+
+fn withheld(name: &str, reason: &str) -> LlmError {
+    let reason = redact::mask(reason);
+    let message = format!("{name} withheld the answer ({reason}); word the task differently or use another model");
+    LlmError::Refused { status: None, message }
 }
 
 /// The parts that [`answer`] put into `AssistantMessage::replay`, unless another provider wrote them.

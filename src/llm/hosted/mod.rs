@@ -60,6 +60,8 @@ pub(crate) struct HostedSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HostedKind {
     OpenAi,
+    /// The same provider's newer interface, `/responses`.
+    OpenAiResponses,
     Anthropic,
     DeepSeek,
     Gemini,
@@ -165,13 +167,16 @@ impl Hosted {
     }
 
     fn auth(&self, endpoint: &str) -> AuthData {
-        match (self.settings.key(), self.settings.kind.is_openai()) {
+        let call = match self.settings.kind {
+            HostedKind::OpenAiResponses => "responses",
+            HostedKind::OpenAi | HostedKind::DeepSeek => "chat/completions",
+            HostedKind::Anthropic | HostedKind::Gemini | HostedKind::Ollama => "",
+        };
+        match (self.settings.key(), call) {
             (Some(key), _) => AuthData::from_single(key),
+            (None, "") => AuthData::from_single(""),
             // A server of one's own may want no key; an `Authorization: Bearer` without one confuses some.
-            (None, true) => {
-                AuthData::RequestOverride { url: format!("{endpoint}chat/completions"), headers: Headers::default() }
-            }
-            (None, false) => AuthData::from_single(""),
+            (None, call) => AuthData::RequestOverride { url: format!("{endpoint}{call}"), headers: Headers::default() },
         }
     }
 }
@@ -198,6 +203,7 @@ impl HostedKind {
     fn adapter(self) -> AdapterKind {
         match self {
             Self::OpenAi => AdapterKind::OpenAI,
+            Self::OpenAiResponses => AdapterKind::OpenAIResp,
             Self::Anthropic => AdapterKind::Anthropic,
             Self::DeepSeek => AdapterKind::DeepSeek,
             Self::Gemini => AdapterKind::Gemini,

@@ -13,7 +13,9 @@ use crate::domain::conversation::{AssistantMessage, Message};
 /// effort and cuts it off, so that `qwen-max` would arrive as `qwen`. Elsewhere a namespace keeps `a::b` whole.
 pub(super) fn model_name(kind: HostedKind, model_id: &str) -> String {
     match kind {
-        HostedKind::OpenAi | HostedKind::DeepSeek | HostedKind::Anthropic => "model".to_owned(),
+        HostedKind::OpenAi | HostedKind::OpenAiResponses | HostedKind::DeepSeek | HostedKind::Anthropic => {
+            "model".to_owned()
+        }
         HostedKind::Gemini => model_id.to_owned(),
         HostedKind::Ollama => format!("ollama::{model_id}"),
     }
@@ -28,11 +30,24 @@ pub(super) fn options(kind: HostedKind, base_url: &str, request: &Request<'_>) -
             options.with_extra_body(json!({"model": id, "max_completion_tokens": limit}))
         }
         HostedKind::OpenAi | HostedKind::DeepSeek => options.with_extra_body(json!({"model": id, "max_tokens": limit})),
+        // Nothing is stored at the provider (genai says `store: false`), so thinking goes back with the next request,
+        // encrypted. Models that do not think refuse to be asked for it, and so may other servers.
+        HostedKind::OpenAiResponses if is_openai_itself(base_url) && thinks(id) => {
+            let include = ["reasoning.encrypted_content"];
+            options.with_extra_body(json!({"model": id, "max_output_tokens": limit, "include": include}))
+        }
+        HostedKind::OpenAiResponses => options.with_extra_body(json!({"model": id, "max_output_tokens": limit})),
         HostedKind::Anthropic => options.with_extra_body(json!({"model": id})).with_max_tokens(limit),
         // No effort at all is what genai makes of `Zero` here, and with one given it leaves the name alone.
         HostedKind::Gemini => options.with_max_tokens(limit).with_reasoning_effort(ReasoningEffort::Zero),
         HostedKind::Ollama => options.with_max_tokens(limit),
     }
+}
+
+/// The families before thinking are known and will not grow.
+fn thinks(model_id: &str) -> bool {
+    let family = model_id.strip_prefix("ft:").unwrap_or(model_id);
+    !["gpt-3", "gpt-4", "chatgpt-4"].iter().any(|before| family.starts_with(before))
 }
 
 fn is_openai_itself(base_url: &str) -> bool {
@@ -62,7 +77,11 @@ pub(super) fn chat(kind: HostedKind, request: &Request<'_>) -> ChatRequest {
     }
     let chat = ChatRequest::from_messages(messages);
     // OpenAI refuses an empty list.
-    if request.tools.is_empty() { chat } else { chat.with_tools(request.tools.iter().map(tool)) }
+    if request.tools.is_empty() {
+        chat
+    } else {
+        chat.with_tools(request.tools.iter().map(|offered| tool(kind, offered)))
+    }
 }
 
 /// The next request begins with all of this one; Anthropic reads it from its cache only where it was marked.
@@ -120,8 +139,10 @@ fn as_object(arguments: Value) -> Value {
     }
 }
 
-fn tool(tool: &super::super::Tool) -> genai::chat::Tool {
-    genai::chat::Tool::new(tool.name.as_str())
+fn tool(kind: HostedKind, tool: &super::super::Tool) -> genai::chat::Tool {
+    let offered = genai::chat::Tool::new(tool.name.as_str())
         .with_description(tool.description.as_str())
-        .with_schema(tool.parameters.clone())
+        .with_schema(tool.parameters.clone());
+    // Unless told so, the Responses API makes every parameter a required one.
+    if kind == HostedKind::OpenAiResponses { offered.with_strict(false) } else { offered }
 }

@@ -54,9 +54,17 @@ pub(super) fn inside_answer(settings: &HostedSettings, request: &Request<'_>, bo
     }
     Some(match (code, error["type"].as_str()) {
         (Some(status), _) => by_status(settings, request, status, None, &said),
-        (None, Some("overloaded_error" | "rate_limit_error" | "api_error" | "timeout_error" | "server_error")) => {
-            unavailable(format!("{} cannot answer now: {said}", settings.name))
-        }
+        (
+            None,
+            Some(
+                "overloaded_error"
+                | "rate_limit_error"
+                | "api_error"
+                | "timeout_error"
+                | "server_error"
+                | "rate_limit_exceeded",
+            ),
+        ) => unavailable(format!("{} cannot answer now: {said}", settings.name)),
         (None, _) => {
             LlmError::Refused { status: None, message: format!("{} refused the request: {said}", settings.name) }
         }

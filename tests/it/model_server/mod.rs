@@ -1,6 +1,6 @@
 //! A model provider on loopback: speaks the published wire formats, is as strict as the real ones, and fails on demand.
 //!
-//! OpenAI at `/v1` (and `/anonymous/v1`, without a key), DeepSeek at `/deepseek`, Anthropic at `/v1/messages`, Ollama at `/api/chat`,
+//! OpenAI at `/v1` (chat and responses; and `/anonymous/v1`, without a key), DeepSeek at `/deepseek`, Anthropic at `/v1/messages`, Ollama at `/api/chat`,
 //! Gemini at `/v1beta`. `official_clients` proves the formats with the providers' own Python clients, streamed and not.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -21,6 +21,7 @@ mod gemini;
 mod ollama;
 mod openai;
 mod reply;
+mod responses;
 
 use reply::Fault;
 pub(crate) use reply::{Pieces, Reply, Spoken};
@@ -73,6 +74,8 @@ impl ModelServer {
         let router = Router::new()
             .route("/v1/chat/completions", post(|state, request| serve(&openai::OPENAI, state, request)))
             .route("/anonymous/v1/chat/completions", post(|state, request| serve(&openai::ANONYMOUS, state, request)))
+            .route("/v1/responses", post(|state, request| serve(&responses::WIRE, state, request)))
+            .route("/anonymous/v1/responses", post(|state, request| serve(&responses::ANONYMOUS, state, request)))
             .route("/deepseek/chat/completions", post(|state, request| serve(&openai::DEEPSEEK, state, request)))
             .route("/v1/messages", post(|state, request| serve(&anthropic::WIRE, state, request)))
             .route("/api/chat", post(|state, request| serve(&ollama::WIRE, state, request)))

@@ -31,12 +31,17 @@ const KNOWN_FIELDS: [&str; 17] = [
     "store",
 ];
 
-fn check_with_key(received: &Received, _: &HashSet<String>) -> Result<(), Refusal> {
+pub(super) fn check_key(received: &Received) -> Result<(), Refusal> {
     let bearer = received.headers.get("authorization").and_then(|value| value.strip_prefix("Bearer "));
     if bearer.is_none_or(|key| key.trim().is_empty()) {
         let message = "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth";
         return Err(Refusal { status: 401, kind: "invalid_request_error", message: message.to_owned() });
     }
+    Ok(())
+}
+
+fn check_with_key(received: &Received, _: &HashSet<String>) -> Result<(), Refusal> {
+    check_key(received)?;
     let model = received.body["model"].as_str().unwrap_or_default();
     if model.starts_with("gpt-5") && received.body.get("max_tokens").is_some() {
         return refuse(
@@ -206,7 +211,7 @@ fn stream(answer: &Value) -> Vec<String> {
     pieces
 }
 
-fn error(refusal: &Refusal) -> Value {
+pub(super) fn error(refusal: &Refusal) -> Value {
     json!({"error": {"message": refusal.message, "type": refusal.kind, "param": null, "code": null}})
 }
 

@@ -8,6 +8,7 @@ mod anthropic;
 mod chat;
 mod gemini;
 mod ollama;
+mod responses;
 
 /// What an event brought.
 #[derive(Debug, PartialEq)]
@@ -34,6 +35,7 @@ pub(super) trait Assemble: Send {
 pub(super) fn assembler(kind: HostedKind) -> Box<dyn Assemble> {
     match kind {
         HostedKind::OpenAi | HostedKind::DeepSeek => Box::<chat::Chat>::default(),
+        HostedKind::OpenAiResponses => Box::<responses::Events>::default(),
         HostedKind::Anthropic => Box::<anthropic::Messages>::default(),
         HostedKind::Gemini => Box::<gemini::Chunks>::default(),
         HostedKind::Ollama => Box::<ollama::Lines>::default(),

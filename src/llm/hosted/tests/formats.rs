@@ -50,7 +50,7 @@ async fn parallel_tool_calls_and_their_results_make_the_round_trip() {
 
 #[tokio::test]
 async fn thinking_goes_back_to_whoever_wants_it_back() {
-    for (kind, path) in [KINDS[1], KINDS[2], KINDS[3]] {
+    for (kind, path) in [KINDS[1], KINDS[2], KINDS[3], KINDS[5]] {
         let server = ModelServer::start().await;
         server.will(Reply::text("").tool_call("read_file", json!({"path": "a.txt"})).thinking("Files speak."));
         server.will(Reply::text("Hello."));
@@ -75,7 +75,11 @@ async fn anthropic_reads_the_repeated_beginning_from_its_cache() {
 
 #[tokio::test]
 async fn a_server_without_keys_is_sent_none() {
-    for (kind, path) in [(HostedKind::OpenAi, "/anonymous/v1/"), (HostedKind::Ollama, "")] {
+    for (kind, path) in [
+        (HostedKind::OpenAi, "/anonymous/v1/"),
+        (HostedKind::OpenAiResponses, "/anonymous/v1/"),
+        (HostedKind::Ollama, ""),
+    ] {
         let server = ModelServer::start().await;
         server.will(Reply::text("Hello."));
         let settings = HostedSettings { api_key: None, ..settings(&server, kind, path) };
@@ -100,22 +104,25 @@ async fn a_model_that_says_nothing_can_be_spoken_to_again() {
 
 #[tokio::test]
 async fn arguments_that_are_no_json_reach_the_caller_and_the_model_sees_them_again() {
-    let server = ModelServer::start().await;
-    let calls = Reply::text("Let me look.")
-        .tool_call("read_file", json!("{\"path\": \"a.t"))
-        .tool_call("list_files", json!(""))
-        .tool_call("read_file", json!("[1]"));
-    server.will(calls.usage(100, 0, 20));
-    server.will(Reply::text("Sorry."));
-    let open_ai = || settings(&server, HostedKind::OpenAi, "/v1");
-    let first = ask(open_ai(), &question()).await.unwrap();
-    let arguments: Vec<&Value> = first.message.tool_calls.iter().map(|call| &call.arguments).collect();
-    assert_eq!(arguments, [&json!("{\"path\": \"a.t"), &json!({}), &json!([1])]);
-    assert_eq!((first.message.text.as_str(), first.usage.input_tokens), ("Let me look.", 100));
-    let second = ask(open_ai(), &told(question(), &first, &["no JSON", "a.txt", "no path"])).await.unwrap();
-    assert_eq!(second.message.text, "Sorry.");
-    let again = server.received()[1].body["messages"][2]["tool_calls"][0]["function"]["arguments"].clone();
-    assert_eq!(again, r#"{"invalid_arguments":"{\"path\": \"a.t"}"#);
+    for kind in [HostedKind::OpenAi, HostedKind::OpenAiResponses] {
+        let server = ModelServer::start().await;
+        let calls = Reply::text("Let me look.")
+            .tool_call("read_file", json!("{\"path\": \"a.t"))
+            .tool_call("list_files", json!(""))
+            .tool_call("read_file", json!("[1]"));
+        server.will(calls.usage(100, 60, 20));
+        server.will(Reply::text("Sorry."));
+        let first = ask(settings(&server, kind, "/v1"), &question()).await.unwrap();
+        let arguments: Vec<&Value> = first.message.tool_calls.iter().map(|call| &call.arguments).collect();
+        assert_eq!(arguments, [&json!("{\"path\": \"a.t"), &json!({}), &json!([1])], "{kind:?}");
+        let usage = (first.usage.input_tokens, first.usage.cached_tokens, first.usage.output_tokens);
+        assert_eq!((first.message.text.as_str(), usage), ("Let me look.", (100, 60, 20)), "{kind:?}");
+        let conversation = told(question(), &first, &["no JSON", "a.txt", "no path"]);
+        let second = ask(settings(&server, kind, "/v1"), &conversation).await.unwrap();
+        assert_eq!(second.message.text, "Sorry.", "{kind:?}");
+        let again = json!(r#"{"invalid_arguments":"{\"path\": \"a.t"}"#).to_string();
+        assert!(server.received()[1].body.to_string().contains(&again), "{kind:?}");
+    }
 }
 
 #[tokio::test]

@@ -25,12 +25,13 @@ const TIMEOUTS: Timeouts = Timeouts {
 };
 
 /// All kinds, with the address of the server as a user would write it.
-const KINDS: [(HostedKind, &str); 5] = [
+const KINDS: [(HostedKind, &str); 6] = [
     (HostedKind::OpenAi, "/v1"),
     (HostedKind::Anthropic, ""),
     (HostedKind::DeepSeek, "/deepseek"),
     (HostedKind::Gemini, "/v1beta"),
     (HostedKind::Ollama, ""),
+    (HostedKind::OpenAiResponses, "/v1"),
 ];
 
 fn settings(server: &ModelServer, kind: HostedKind, path: &str) -> HostedSettings {
