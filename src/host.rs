@@ -2,6 +2,8 @@
 
 use std::{fs, io, path::Path};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// In bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DiskSpace {
@@ -32,6 +34,14 @@ pub(crate) fn resident_memory() -> Option<u64> {
 /// Files, sockets and pipes that this process has open.
 pub(crate) fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
+}
+
+/// How many files this process may have open: as many as it can be given, which is asked for here.
+pub(crate) fn open_file_limit() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let granted = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
+    granted.current.unwrap_or(u64::MAX)
 }
 
 fn kibibytes_in(file: &str, name: &str) -> Option<u64> {

@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         cli::Command::Serve(arguments) => cli::serve::run(&arguments),
         cli::Command::Run(arguments) => cli::run::run(arguments),
         cli::Command::Demo(arguments) => cli::demo::run(arguments),
+        cli::Command::Backup(arguments) => cli::backup::run_backup(&arguments),
+        cli::Command::Restore(arguments) => cli::backup::run_restore(&arguments),
         cli::Command::Doctor(arguments) => cli::doctor::run(&arguments),
     }
 }

@@ -38,6 +38,8 @@ pub(crate) struct Readings {
     pub(crate) disk_reserve_bytes: u64,
     pub(crate) resident_bytes: u64,
     pub(crate) open_files: u64,
+    /// Parts of workspaces that could not be removed.
+    pub(crate) leaks: u64,
 }
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -53,11 +55,13 @@ struct Shared {
     model_seconds: Histogram,
     tokens: Family<Labels<1>, Counter>,
     cost_usd: Counter<f64, AtomicU64>,
+    leftovers: Counter,
     docker_up: Gauge,
     disk_free: Gauge,
     disk_reserve: Gauge,
     resident: Gauge,
     open_files: Gauge,
+    leaks: Gauge,
 }
 
 impl Metrics {
@@ -83,6 +87,12 @@ impl Metrics {
             ),
             tokens: add(to, "atelier_tokens", "Tokens, by what they were", Family::default()),
             cost_usd: add(to, "atelier_cost_usd", "What answers cost, of models with a price", Counter::default()),
+            leftovers: add(
+                to,
+                "atelier_leftovers_removed",
+                "Containers and networks no task needed",
+                Counter::default(),
+            ),
             docker_up: add(to, "atelier_docker_up", "Whether the Docker daemon answers", Gauge::default()),
             disk_free: add(to, "atelier_disk_free_bytes", "Free where the data directory lies", Gauge::default()),
             disk_reserve: add(
@@ -93,6 +103,7 @@ impl Metrics {
             ),
             resident: add(to, "process_resident_memory_bytes", "Memory of the server in use", Gauge::default()),
             open_files: add(to, "process_open_fds", "Open files of the server", Gauge::default()),
+            leaks: add(to, "atelier_leaks", "Parts of workspaces that could not be removed", Gauge::default()),
             registry,
         };
         Self { shared: Arc::new(shared) }
@@ -127,6 +138,10 @@ impl Metrics {
         self.shared.cost_usd.inc_by(usage.cost_usd.unwrap_or_default());
     }
 
+    pub(crate) fn leftovers_removed(&self, count: usize) {
+        self.shared.leftovers.inc_by(count as u64);
+    }
+
     /// Everything counted so far, with these readings.
     pub(crate) fn text(&self, readings: &Readings) -> Result<String, fmt::Error> {
         let shared = &self.shared;
@@ -138,6 +153,7 @@ impl Metrics {
         shared.disk_reserve.set(gauge(readings.disk_reserve_bytes));
         shared.resident.set(gauge(readings.resident_bytes));
         shared.open_files.set(gauge(readings.open_files));
+        shared.leaks.set(gauge(readings.leaks));
         let mut text = String::new();
         text::encode(&mut text, &shared.registry)?;
         Ok(text)

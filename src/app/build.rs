@@ -1,6 +1,6 @@
 //! From the configuration to a running server.
 
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -19,7 +19,7 @@ use crate::{
         Timeouts,
     },
     metrics::Metrics,
-    pipeline::{Pipeline, gate::Gate, observer, queue::Queue, recovery, worker},
+    pipeline::{Pipeline, gate::Gate, housekeeping, observer, queue::Queue, recovery, worker},
     sandbox::{Engine, SandboxError},
     web,
 };
@@ -53,6 +53,9 @@ pub(crate) enum BuildError {
 
 /// The play of the demo; `examples/` has the repository for it.
 const BUILT_IN_SCRIPTS: &[(&str, &str)] = &[("leap-year", include_str!("../../examples/leap-year.script.json"))];
+
+/// How long running tasks may take to be brought to rest when the server stops.
+const TASKS_GRACE: Duration = Duration::from_secs(10);
 
 impl App {
     /// Takes the data directory, opens the database and the port.
@@ -109,9 +112,12 @@ impl App {
     /// Brings the last run to its end, then serves and works until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         recovery::recover(&self.pipeline).await?;
+        let stopping = shutdown.clone();
         let vitals = web::Vitals { obstacles: self.pipeline.gate.obstacles(), metrics: Metrics::new() };
         tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));
+        tokio::spawn(self.pipeline.gate.clone().guard_disk(shutdown.clone()));
+        tokio::spawn(housekeeping::run(self.pipeline.clone(), vitals.metrics.clone(), shutdown.clone()));
         let worker = tokio::spawn(worker::run(self.pipeline.clone(), shutdown.clone()));
         let state = web::AppState::new(
             self.pipeline.db.clone(),
@@ -122,8 +128,15 @@ impl App {
             vitals,
             shutdown,
         );
-        web::serve(self.listener, state).await?;
-        worker.await?;
+        let closing = CancellationToken::new();
+        let serving = tokio::spawn(web::serve(self.listener, state, closing.clone()));
+        stopping.cancelled().await;
+        // Those who ask in the meantime are told so; a refused connection would tell them nothing.
+        if tokio::time::timeout(TASKS_GRACE, worker).await.is_err() {
+            tracing::warn!("tasks are still being tidied up; the next start goes on with that");
+        }
+        closing.cancel();
+        serving.await?;
         drop(self.instance);
         Ok(())
     }

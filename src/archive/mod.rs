@@ -11,10 +11,12 @@ mod pack;
 #[cfg(test)]
 #[path = "../../tests/it/raw_zip.rs"]
 mod raw_zip;
+mod tarball;
 #[cfg(test)]
 mod tests;
 mod unpack;
 
 pub(crate) use error::ArchiveError;
 pub(crate) use pack::pack;
+pub(crate) use tarball::{pack_trees, unpack_trees};
 pub(crate) use unpack::{UnpackLimits, inspect, unpack};

@@ -1,5 +1,6 @@
 //! The command line: what each command takes, a file a command.
 
+pub(crate) mod backup;
 pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod doctor;
@@ -35,6 +36,10 @@ pub(crate) enum Command {
     Demo(demo::DemoArgs),
     /// Say what is missing on this machine and how to mend it
     Doctor(doctor::DoctorArgs),
+    /// Write every task with its logs into one file, also while the server runs
+    Backup(backup::BackupArgs),
+    /// Put such a file into an empty data directory
+    Restore(backup::RestoreArgs),
     /// The program inside a task's container
     Agent(Box<atelier_agent::cli::AgentArgs>),
 }

@@ -8,6 +8,7 @@ mod resolve;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use crate::{
@@ -25,6 +26,7 @@ pub(crate) struct Config {
     pub(crate) sandbox: Sandbox,
     pub(crate) agent: Agent,
     pub(crate) queue: Queue,
+    pub(crate) retention: Retention,
     pub(crate) source: Source,
     pub(crate) llm: Llm,
 }
@@ -141,6 +143,14 @@ impl Queue {
     pub(crate) fn disk_reserve(&self, disk: DiskSpace) -> u64 {
         self.min_free_disk_bytes.min(disk.total / 10)
     }
+}
+
+/// How long what ended tasks left is kept; `None` is for ever, and no limit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Retention {
+    pub(crate) uploads: Option<SignedDuration>,
+    pub(crate) logs: Option<SignedDuration>,
+    pub(crate) max_disk_bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ pub(super) struct RawConfig {
     pub(super) sandbox: RawSandbox,
     pub(super) agent: RawAgent,
     pub(super) queue: RawQueue,
+    pub(super) retention: RawRetention,
     pub(super) source: RawSource,
     pub(super) llm: RawLlm,
 }
@@ -70,6 +71,14 @@ pub(super) struct RawQueue {
     pub(super) max_running: usize,
     pub(super) max_queued: u64,
     pub(super) min_free_disk_mb: u64,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRetention {
+    pub(super) uploads_days: u32,
+    pub(super) logs_days: u32,
+    pub(super) max_disk_mb: u64,
 }
 
 #[derive(Debug, Deserialize)]

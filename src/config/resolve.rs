@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
+use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::{
-    Agent, Config, ConfigError, Llm, Price, Provider, Queue, Sandbox, Server, Source,
-    raw::{RawAgent, RawConfig, RawLlm, RawProvider, RawSandbox, RawServer, RawSource},
+    Agent, Config, ConfigError, Llm, Price, Provider, Queue, Retention, Sandbox, Server, Source,
+    raw::{RawAgent, RawConfig, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer, RawSource},
 };
 use crate::{
     domain::{address::AddressPolicy, limits::Limits, model_name::ModelName},
@@ -26,6 +27,8 @@ const SOCKET_BELOW_DATA_DIR: &str = "/tasks/20261120_abcdefghijkl/run/step.sock"
 /// What `model = "auto"` chooses from, as config.toml says it.
 const MODELS: &[&str] = &["anthropic/claude-sonnet-4-5", "openai/gpt-5", "deepseek/deepseek-chat"];
 
+const MIB: u64 = 1024 * 1024;
+
 const FINETUNED_MODEL: &str = "OPENAI_FINETUNED_MODEL_ID";
 const CRITIQUE_MODEL: &str = "OPENAI_CRITIQUE_MODEL_ID";
 
@@ -39,8 +42,9 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         queue: Queue {
             max_running: at_least_one("[queue] max_running", raw.queue.max_running)?,
             max_queued: raw.queue.max_queued,
-            min_free_disk_bytes: raw.queue.min_free_disk_mb.saturating_mul(1024 * 1024),
+            min_free_disk_bytes: raw.queue.min_free_disk_mb.saturating_mul(MIB),
         },
+        retention: retention(&raw.retention),
         source: source(&raw.source)?,
         llm,
     })
@@ -181,6 +185,15 @@ fn openai_model_of_environment(variable: &str) -> Result<Option<ModelName>, Conf
     let id = std::env::var(variable).unwrap_or_default();
     let id = id.trim();
     if id.is_empty() { Ok(None) } else { model_name(&format!("${variable}"), &format!("openai/{id}")).map(Some) }
+}
+
+fn retention(raw: &RawRetention) -> Retention {
+    let days = |count: u32| (count > 0).then(|| SignedDuration::from_hours(24 * i64::from(count)));
+    Retention {
+        uploads: days(raw.uploads_days),
+        logs: days(raw.logs_days),
+        max_disk_bytes: Some(raw.max_disk_mb.saturating_mul(MIB)).filter(|bytes| *bytes > 0),
+    }
 }
 
 fn source(raw: &RawSource) -> Result<Source, ConfigError> {

@@ -5,11 +5,13 @@
 //! (`synchronous = FULL`) before the caller hears of it. Texts are masked as they are written.
 
 mod conversation;
+mod copy;
 mod events;
 mod feedback;
 mod migrations;
 mod record;
 mod replies;
+mod retention;
 mod sessions;
 mod step_speakers;
 mod tasks;
@@ -23,6 +25,7 @@ use tokio::sync::broadcast;
 
 use crate::domain::task_id::TaskId;
 
+pub(crate) use copy::copy;
 pub(crate) use record::Record;
 pub(crate) use replies::StoredReply;
 pub(crate) use step_speakers::SpeakerHash;

@@ -22,7 +22,7 @@ pub(super) enum Access {
 }
 
 /// Another process (a backup, a person with `sqlite3`) may hold the lock for a while.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl ConnectionThread {
     /// Opens the connection on its own thread; the writer also migrates.

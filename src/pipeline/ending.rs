@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::gate::disk_full;
 use crate::{
     archive::ArchiveError,
     db::DbError,
@@ -26,10 +27,7 @@ pub(super) fn failure_of(error: &anyhow::Error) -> Failure {
             return Failure::new(sandbox_kind(error), error.to_string());
         }
         if is_disk_full(cause) {
-            return Failure::new(
-                FailureKind::DiskFull,
-                "The disk of the server is full. Make room in the data directory, then try again.",
-            );
+            return disk_full();
         }
     }
     tracing::error!(cause = format!("{error:#}"), "a stage broke off");

@@ -9,7 +9,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
-use crate::{config::Config, data_dir::DataDir, host, sandbox::Engine};
+use crate::{
+    config::Config,
+    data_dir::DataDir,
+    db::Ending,
+    domain::failure::{Failure, FailureKind},
+    host,
+    sandbox::Engine,
+};
 
 /// Looks, and tells everybody what it saw. Clones share what they see.
 #[derive(Debug, Clone)]
@@ -95,6 +102,16 @@ const PAUSE: Duration = Duration::from_secs(5);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Between two looks at the disk for the sake of running tasks.
+const GUARD_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) fn disk_full() -> Failure {
+    Failure::new(
+        FailureKind::DiskFull,
+        "The disk of the server is full. Make room in the data directory, then start the task again.",
+    )
+}
+
 impl Gate {
     pub(crate) fn new(engine: Engine, queue: Queue, config: Arc<Config>, data_dir: DataDir) -> Self {
         let (obstacles, _) = watch::channel(Obstacles::from([Obstacle::Starting]));
@@ -119,6 +136,45 @@ impl Gate {
                 () = self.shared.queue.task_finished() => {}
                 () = shutdown.cancelled() => return,
             }
+        }
+    }
+
+    /// Whether Docker did not answer when it was last asked.
+    pub(super) fn docker_is_away(&self) -> bool {
+        self.shared.obstacles.borrow().iter().any(|seen| matches!(seen, Obstacle::Docker { .. }))
+    }
+
+    /// Whether so little disk is left that running tasks have to end: a quarter of the reserve.
+    pub(super) fn disk_is_full(&self) -> bool {
+        match host::disk_space(self.shared.data_dir.path()) {
+            Ok(space) => space.free < self.shared.config.queue.disk_reserve(space) / 4,
+            Err(_) => false,
+        }
+    }
+
+    /// Ends running tasks, one a second, while the disk is full: each of them gives its workspace back.
+    pub(crate) async fn guard_disk(self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = sleep(GUARD_PAUSE) => {}
+                () = shutdown.cancelled() => return,
+            }
+            if self.disk_is_full()
+                && let Some(task) = self.shared.queue.break_off_newest(disk_full())
+            {
+                tracing::warn!(%task, "the disk is full; the task that started last is ended");
+            }
+        }
+    }
+
+    /// What a full disk breaks has many faces; the cause is one.
+    pub(super) fn explain(&self, ending: Ending) -> Ending {
+        use FailureKind::{AgentCrashed, AgentExited, Internal};
+        match ending {
+            Ending::Failed(Failure { kind: AgentCrashed | AgentExited | Internal, .. }) if self.disk_is_full() => {
+                Ending::Failed(disk_full())
+            }
+            other => other,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod ending;
 pub(crate) mod gate;
+pub(crate) mod housekeeping;
 pub(crate) mod leaks;
 mod live_patch;
 pub(crate) mod observer;

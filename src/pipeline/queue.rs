@@ -1,7 +1,6 @@
 //! The queue: taking tasks in, and stopping them in any stage.
 
 use std::{
-    collections::HashMap,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -13,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     data_dir::{DataDir, make_private_dir},
-    db::{Db, DbError},
+    db::{Db, DbError, Ending},
     domain::{
+        failure::Failure,
         task::{NewTask, Status, Task},
         task_id::TaskId,
         usage::Usage,
@@ -34,8 +34,16 @@ struct Shared {
     config: Arc<Config>,
     submitted: Notify,
     finished: Notify,
-    /// The cancellation of every task that a worker holds.
-    running: Mutex<HashMap<TaskId, CancellationToken>>,
+    /// Every task that a worker holds, the one that started last comes last.
+    running: Mutex<Vec<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    id: TaskId,
+    cancel: CancellationToken,
+    /// The server itself ended it, for this reason.
+    broken_off: Option<Failure>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -128,11 +136,33 @@ impl Queue {
 
     /// What cancels a task that a worker holds, until it is finished.
     pub(super) fn token(&self, id: &TaskId) -> CancellationToken {
-        self.running().entry(id.clone()).or_default().clone()
+        let mut running = self.running();
+        if let Some(known) = running.iter().find(|known| known.id == *id) {
+            return known.cancel.clone();
+        }
+        let cancel = CancellationToken::new();
+        running.push(Running { id: id.clone(), cancel: cancel.clone(), broken_off: None });
+        cancel
+    }
+
+    /// Ends the task that started last, unless it is ending already. Its ending is this failure.
+    pub(super) fn break_off_newest(&self, failure: Failure) -> Option<TaskId> {
+        let mut running = self.running();
+        let newest = running.iter_mut().rfind(|task| !task.cancel.is_cancelled())?;
+        newest.broken_off = Some(failure);
+        newest.cancel.cancel();
+        Some(newest.id.clone())
+    }
+
+    /// How a task ends whose token was cancelled.
+    pub(super) fn ending_of(&self, id: &TaskId) -> Ending {
+        let running = self.running();
+        let failure = running.iter().find(|task| task.id == *id).and_then(|task| task.broken_off.clone());
+        failure.map_or(Ending::Cancelled, Ending::Failed)
     }
 
     pub(super) fn finish(&self, id: &TaskId) {
-        self.running().remove(id);
+        self.running().retain(|task| task.id != *id);
         self.shared.finished.notify_one();
     }
 
@@ -146,7 +176,7 @@ impl Queue {
         !self.running().is_empty()
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<TaskId, CancellationToken>> {
+    fn running(&self) -> MutexGuard<'_, Vec<Running>> {
         self.shared.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -38,7 +38,7 @@ pub(super) async fn run_task(
     let limit = Duration::from_secs(task.limits.task_timeout_s);
     let mut ending = tokio::select! {
         biased;
-        () = cancel.cancelled() => Ending::Cancelled,
+        () = cancel.cancelled() => pipeline.queue.ending_of(&task.id),
         () = shutdown.cancelled() => Ending::Failed(stopped()),
         worked = tokio::time::timeout(limit, work(pipeline, &task, &mut progress)) => match worked {
             Ok(Ok(ending)) => ending,
@@ -46,6 +46,7 @@ pub(super) async fn run_task(
             Err(_) => Ending::Failed(timed_out(&task)),
         },
     };
+    ending = pipeline.gate.explain(ending);
     if !matches!(ending, Ending::Completed)
         && let Err(error) = pipeline.db.halt(&task.id).await
     {

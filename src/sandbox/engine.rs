@@ -41,7 +41,7 @@ pub(crate) struct EngineFacts {
 }
 
 pub(super) const INSTANCE_LABEL: &str = "io.atelier.instance";
-const TASK_LABEL: &str = "io.atelier.task";
+pub(super) const TASK_LABEL: &str = "io.atelier.task";
 
 /// Seconds for one request; waiting for an exit and reading output have limits of their own.
 const REQUEST_TIMEOUT_S: u64 = 30;

@@ -45,6 +45,7 @@ fn each_library_is_known_to_one_room() {
         ("genai", "llm"),
         ("askama", "web"),
         ("zip", "archive"),
+        ("tar", "archive"),
         ("aho_corasick", "redact"),
         ("prometheus_client", "metrics"),
     ] {

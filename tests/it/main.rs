@@ -17,6 +17,7 @@ mod intake;
 mod model_server;
 mod models;
 mod official_clients;
+mod operations;
 mod other_agents;
 #[expect(dead_code, reason = "some of its oddities are for the unit tests of `src/archive`")]
 mod raw_zip;

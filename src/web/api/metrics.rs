@@ -10,7 +10,7 @@ use crate::{
     domain::task::Status,
     host,
     metrics::{self, Readings},
-    pipeline::gate::Obstacle,
+    pipeline::{gate::Obstacle, leaks},
     web::{AppState, error::WebError},
 };
 
@@ -34,6 +34,7 @@ async fn readings(state: &AppState) -> Result<Readings, WebError> {
     }
     let obstacles = state.vitals.obstacles.borrow().clone();
     let disk = host::disk_space(state.data_dir.path()).map_err(WebError::internal)?;
+    let leaks = leaks::leaks(&state.data_dir, &state.db).await.map_err(WebError::internal)?;
     Ok(Readings {
         tasks,
         docker_is_up: !obstacles.iter().any(|one| matches!(one, Obstacle::Docker { .. } | Obstacle::Starting)),
@@ -41,5 +42,6 @@ async fn readings(state: &AppState) -> Result<Readings, WebError> {
         disk_reserve_bytes: state.config.queue.disk_reserve(disk),
         resident_bytes: host::resident_memory().unwrap_or_default(),
         open_files: host::open_files() as u64,
+        leaks: leaks.len() as u64,
     })
 }

@@ -189,6 +189,10 @@ pub(in crate::web) async fn retry(
 /// The form of a request, unless it announces more than is allowed: then nothing of it is kept.
 pub(in crate::web) async fn open_form(state: &AppState, request: Request) -> Result<Multipart, WebError> {
     let limit = state.config.source.max_zip_bytes;
+    if let Err(refusal) = submit::require_room(state) {
+        body::drain(request.into_body().into_data_stream()).await;
+        return Err(refusal);
+    }
     let announced = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit.saturating_add(MAX_FORM_EXTRA_BYTES)) {
         // Who asks before it sends (`Expect: 100-continue`) is told at once.

@@ -15,6 +15,7 @@ use crate::{
         task::{NewTask, Task},
         task_id::TaskId,
     },
+    host,
     pipeline::queue::SubmitError,
 };
 pub(super) use received::{Received, Typed};
@@ -62,6 +63,19 @@ impl FieldError {
     }
 }
 
+/// Refuses what could not be kept: while the server stops, and while less than half of the disk's reserve is left. Asked
+/// before a body is read, and again before it becomes a task.
+pub(super) fn require_room(state: &AppState) -> Result<(), WebError> {
+    if state.shutdown.is_cancelled() {
+        return Err(WebError::Stopping);
+    }
+    let space = host::disk_space(state.data_dir.path())?;
+    if space.free < state.config.queue.disk_reserve(space) / 2 {
+        return Err(WebError::DiskFull);
+    }
+    Ok(())
+}
+
 /// Checks what was sent and queues it. Once this returns a task, the task survives whatever happens to the server.
 pub(super) async fn submit(state: &AppState, submission: Submission, upload: Option<Upload>) -> Result<Task, WebError> {
     let new =
@@ -101,9 +115,7 @@ pub(super) async fn again(state: &AppState, id: &TaskId) -> Result<Task, WebErro
 }
 
 async fn queue(state: &AppState, new: NewTask, upload: Option<Upload>) -> Result<Task, WebError> {
-    if state.shutdown.is_cancelled() {
-        return Err(WebError::Stopping);
-    }
+    require_room(state)?;
     let queue = state.queue.clone();
     // A client that goes away now must not leave half a task behind, so this part runs to its end.
     let submitted = tokio::spawn(async move {

@@ -13,14 +13,13 @@ use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Task, Zip, containers_of, networks_of};
+use super::{Task, Zip, containers_of, networks_of, sh};
 
 /// A running Atelier. Dropping it stops the server and fails the test if anything is left over.
 pub(crate) struct Atelier {
     process: Child,
     folder: TempDir,
-    environment: Vec<(String, String)>,
-    user: Option<(u32, u32)>,
+    launch: Launch,
     address: SocketAddr,
     token: String,
     instance: String,
@@ -30,8 +29,17 @@ pub(crate) struct Atelier {
 /// What differs from the defaults, as TOML.
 pub(crate) struct Settings {
     toml: toml::Table,
+    launch: Launch,
+}
+
+/// How the process is started.
+#[derive(Default)]
+struct Launch {
     environment: Vec<(String, String)>,
     user: Option<(u32, u32)>,
+    open_files: Option<u32>,
+    /// Megabytes of a file system of its own for the data directory.
+    disk_mb: Option<u32>,
 }
 
 /// Longer than any honest start on a busy machine.
@@ -39,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Settings {
     pub(crate) fn new() -> Self {
-        Self { toml: toml::Table::new(), environment: Vec::new(), user: None }
+        Self { toml: toml::Table::new(), launch: Launch::default() }
     }
 
     /// Sets a value by its dotted name, such as `agent.max_steps`.
@@ -56,7 +64,19 @@ impl Settings {
     }
 
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.to_owned(), value.to_owned()));
+        self.launch.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The process may have no more files open than that.
+    pub(crate) fn open_files(mut self, most: u32) -> Self {
+        self.launch.open_files = Some(most);
+        self
+    }
+
+    /// The data directory lies on a disk of that size, in memory.
+    pub(crate) fn small_disk(mut self, megabytes: u32) -> Self {
+        self.launch.disk_mb = Some(megabytes);
         self
     }
 
@@ -73,7 +93,7 @@ impl Settings {
     pub(crate) fn without_root(mut self) -> Self {
         const NOBODY: u32 = 65534;
         let socket = std::fs::metadata("/var/run/docker.sock").unwrap();
-        self.user = rustix::process::geteuid().is_root().then_some((NOBODY, socket.gid()));
+        self.launch.user = rustix::process::geteuid().is_root().then_some((NOBODY, socket.gid()));
         self
     }
 
@@ -93,15 +113,19 @@ impl Atelier {
         let data_dir = folder.path().join("data");
         let settings = settings.set("data_dir", data_dir.display().to_string()).set("server.bind", "127.0.0.1:0");
         std::fs::write(folder.path().join("config.toml"), settings.toml.to_string()).unwrap();
-        let Settings { environment, user, .. } = settings;
-        if let Some((uid, gid)) = user {
+        if let Some((uid, gid)) = settings.launch.user {
             std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        let (process, address) = launch(folder.path(), &environment, user).await;
+        if let Some(megabytes) = settings.launch.disk_mb {
+            std::fs::create_dir(&data_dir).unwrap();
+            let data_dir = data_dir.display();
+            sh(folder.path(), &format!("mount -t tmpfs -o size={megabytes}m atelier-test {data_dir}"));
+        }
+        let (process, address) = launch(folder.path(), &settings.launch).await;
         let read = |name: &str| std::fs::read_to_string(data_dir.join(name)).unwrap().trim().to_owned();
         let (token, instance) = (read("admin-token"), read("instance"));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
-        Self { process, folder, environment, user, address, token, instance, http }
+        Self { process, folder, launch: settings.launch, address, token, instance, http }
     }
 
     /// `kill -9`, then a new start on the same data.
@@ -119,7 +143,34 @@ impl Atelier {
 
     async fn start_again(&mut self) {
         let _ = std::fs::remove_file(self.data_dir().join("address"));
-        (self.process, self.address) = launch(self.folder.path(), &self.environment, self.user).await;
+        (self.process, self.address) = launch(self.folder.path(), &self.launch).await;
+    }
+
+    /// Stops the server, changes its data with no server about, and starts it again.
+    pub(crate) async fn change_while_stopped(&mut self, change: impl FnOnce(&Path)) {
+        stop(&mut self.process);
+        change(&self.data_dir());
+        self.start_again().await;
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        sh(Path::new("/"), &format!("kill -{name} {}", self.process.id()));
+    }
+
+    /// The exit code, once the server has ended.
+    pub(crate) async fn exit_code(&mut self) -> Option<i32> {
+        let asked = Instant::now();
+        loop {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(asked.elapsed() < PATIENCE, "the server does not end: {}", self.server_log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn task(&self, id: &str) -> Task<'_> {
@@ -248,12 +299,21 @@ impl Atelier {
 impl Drop for Atelier {
     fn drop(&mut self) {
         stop(&mut self.process);
+        let unmount = || {
+            if self.launch.disk_mb.is_some() {
+                let _ = Command::new("umount").arg("-l").arg(self.data_dir()).status();
+            }
+        };
         let left = [containers_of(&self.instance), networks_of(&self.instance), self.workspaces()].concat();
         if std::thread::panicking() {
             let _ = writeln!(std::io::stderr(), "=== log of the server\n{}", self.server_log());
         } else {
-            assert!(left.is_empty(), "left over: {left:?}\n{}", self.server_log());
+            let log = self.server_log();
+            unmount();
+            assert!(left.is_empty(), "left over: {left:?}\n{log}");
+            return;
         }
+        unmount();
     }
 }
 
@@ -270,10 +330,17 @@ fn stop(process: &mut Child) {
     let _ = process.wait();
 }
 
-async fn launch(folder: &Path, environment: &[(String, String)], user: Option<(u32, u32)>) -> (Child, SocketAddr) {
+async fn launch(folder: &Path, how: &Launch) -> (Child, SocketAddr) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("server.log")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_atelier"));
-    if let Some((uid, gid)) = user {
+    let mut command = match how.open_files {
+        None => Command::new(env!("CARGO_BIN_EXE_atelier")),
+        Some(most) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_atelier")]);
+            shell
+        }
+    };
+    if let Some((uid, gid)) = how.user {
         command.uid(uid).gid(gid).env("HOME", folder);
     }
     let mut process = command
@@ -283,7 +350,7 @@ async fn launch(folder: &Path, environment: &[(String, String)], user: Option<(u
         .env_remove("ANTHROPIC_API_KEY")
         .env_remove("OPENAI_API_KEY")
         .env_remove("DEEPSEEK_API_KEY")
-        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .envs(how.environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)

@@ -60,6 +60,15 @@ impl<'a> Task<'a> {
         }
     }
 
+    /// Waits until a file or folder is not there any more.
+    pub(crate) async fn wait_until_gone(&self, path: &std::path::Path) {
+        let started = Instant::now();
+        while path.exists() {
+            assert!(started.elapsed() < PATIENCE, "{} stays", path.display());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     pub(crate) async fn cancel(&self) -> reqwest::Response {
         self.atelier.post_json(&format!("/api/tasks/{}/cancel", self.id), &Value::Null).await
     }

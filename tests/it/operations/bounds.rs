@@ -1,0 +1,86 @@
+//! Floods and silence: logs without end, programs in place of the agent that misbehave, connections that say nothing.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
+
+use crate::{
+    harness::{Atelier, Settings, Zip},
+    model_server::{ModelServer, Reply},
+};
+
+#[tokio::test]
+async fn f23_a_log_without_end_is_cut_and_its_page_opens_at_once() {
+    let model = ModelServer::start().await;
+    model.will(Reply::text("Done."));
+    let atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
+    let setup = "#!/bin/sh\necho the first line\nyes | head -c 25000000\n\
+                 head -c 25000000 /dev/zero | tr '\\0' x\nhead -c 5000000 /dev/urandom\necho\necho the last line\n";
+    let task = atelier.submit_zip(Zip::new().executable("setup.sh", setup), "Go.", &[]).await;
+    task.completed().await;
+
+    let log = atelier.data_dir().join(format!("logs/{}/setup.log", task.id));
+    let log = std::fs::read(log).unwrap();
+    assert!(log.len() < 21 << 20, "{} bytes", log.len());
+    let text = String::from_utf8_lossy(&log);
+    assert!(text.starts_with("the first line") && text.ends_with("the last line\n"), "head and tail are kept");
+    let asked = Instant::now();
+    assert_eq!(atelier.get(&format!("/tasks/{}", task.id)).await.status(), 200);
+    assert!(asked.elapsed() < Duration::from_millis(500), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn f21_programs_in_place_of_the_agent_that_misbehave_end_with_a_reason() {
+    for (program, kind) in [
+        ("kill -SEGV $$", "agent_crashed"),
+        ("exit 0", "agent_exited"),
+        ("while :; do :; done", "timeout"),
+        ("yes", "timeout"),
+        ("sleep 1d", "timeout"),
+    ] {
+        let settings = Settings::new()
+            .set("agent.command", vec!["sh", "-c", program])
+            .set("agent.task_timeout_s", if kind == "timeout" { 4 } else { 60 });
+        let atelier = Atelier::start_with(settings).await;
+        let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
+        let asked = Instant::now();
+        let ended = task.failed(kind).await;
+        assert!(!ended["error"]["message"].as_str().unwrap().is_empty(), "{program}");
+        assert!(asked.elapsed() < Duration::from_secs(40), "{program}: {:?}", asked.elapsed());
+        assert!(atelier.resident_kib() < 300 * 1024, "{program}");
+    }
+}
+
+#[tokio::test]
+async fn f27_idle_connections_neither_stop_tasks_nor_keep_people_out() {
+    let model = ModelServer::start().await;
+    model.will(Reply::text("").tool_call("run_command", json!({"command": "sleep 2; echo done"})));
+    model.will(Reply::text("Done."));
+    let settings = Settings::new().model("openai", &model.url()).open_files(256);
+    let atelier = Atelier::start_with(settings).await;
+    let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
+    task.wait_until("the command", |task| task["steps"] == 1).await;
+
+    let mut idle = Vec::new();
+    for number in 0..600 {
+        let Ok(Ok(mut stream)) =
+            tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(atelier.address())).await
+        else {
+            break;
+        };
+        if number % 2 == 0 {
+            // The head of a request that never ends.
+            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await;
+        }
+        idle.push(stream);
+    }
+    assert!(idle.len() > 200, "{}", idle.len());
+    assert!(atelier.open_files() < 256);
+
+    task.completed().await;
+    let asked = Instant::now();
+    assert_eq!(atelier.get("/healthz").await.status(), 200);
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+    assert!(!atelier.server_log().contains("panic"), "{}", atelier.server_log());
+}
