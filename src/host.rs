@@ -21,6 +21,14 @@ pub(crate) fn disk_space(path: &Path) -> io::Result<DiskSpace> {
     })
 }
 
+/// Memory of this process holds keys and people's code: a crash writes none of it to the disk, and no other process of the
+/// same user reads it.
+pub(crate) fn keep_memory_private() -> io::Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Core, none)?)
+}
+
 /// Bytes of memory that can be had without swapping; `None` where the kernel does not say.
 pub(crate) fn available_memory() -> Option<u64> {
     kibibytes_in("/proc/meminfo", "MemAvailable:")

@@ -14,6 +14,7 @@ use crate::{
     config::{self, Config, ProviderKind},
     data_dir::DataDir,
     db::{Db, DbError},
+    host,
     llm::{
         HostedKind, HostedSettings, Models, Pace, Price, ProviderSettings, ScriptError, Scripts, SettingsError,
         Timeouts,
@@ -37,6 +38,8 @@ pub(crate) struct App {
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
+    #[error("cannot switch core dumps off: {0}")]
+    Process(io::Error),
     #[error("data_dir: {0}")]
     DataDir(io::Error),
     #[error(transparent)]
@@ -61,6 +64,7 @@ impl App {
     /// Takes the data directory, opens the database and the port.
     pub(crate) async fn build(config: Config) -> Result<Self, BuildError> {
         let config = Arc::new(config);
+        host::keep_memory_private().map_err(BuildError::Process)?;
         let data_dir = DataDir::prepare(&config.data_dir).map_err(BuildError::DataDir)?;
         let instance = Instance::take(data_dir.path())?;
         let executable = executable::install(&data_dir.bin()).map_err(BuildError::DataDir)?;

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ConfigArgs, TASK_FAILED, block_on};
 use crate::{
     app::running_server,
-    config::{Config, ProviderKind},
+    config::{Config, EngineCheck, ProviderKind},
     sandbox::Engine,
 };
 
@@ -40,7 +40,7 @@ async fn examine(arguments: &DoctorArgs) -> anyhow::Result<ExitCode> {
     let config = arguments.config.load()?;
     let mut findings = vec![server(&config), data_dir(&config), kernel()];
     findings.extend(docker(&config).await);
-    for program in ["git", "rm"] {
+    for program in ["git", "rm", "du"] {
         findings.push(program_on_path(program).await);
     }
     findings.extend(models(&config));
@@ -120,6 +120,12 @@ async fn docker(config: &Config) -> Vec<Finding> {
             format!("{} is too old; Docker Engine 20.10 (API 1.41) or newer is needed", facts.version),
         )
     };
+    let runc = finding("runc", State::Good, facts.runc.clone().unwrap_or_else(|| "not used".to_owned()));
+    let old = match config.sandbox.engine_check {
+        EngineCheck::Warn => State::Notice,
+        EngineCheck::Strict => State::Missing,
+    };
+    let warnings = facts.warnings().into_iter().map(|text| finding("docker", old, text)).collect::<Vec<_>>();
     let image = &config.sandbox.image;
     let image = match engine.has_image(image).await {
         Ok(true) => finding("image", State::Good, image.clone()),
@@ -130,7 +136,7 @@ async fn docker(config: &Config) -> Vec<Finding> {
         ),
         Err(error) => finding("image", State::Missing, error.to_string()),
     };
-    vec![daemon, image]
+    [daemon, runc].into_iter().chain(warnings).chain([image]).collect()
 }
 
 async fn program_on_path(program: &'static str) -> Finding {

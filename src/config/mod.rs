@@ -8,6 +8,7 @@ mod resolve;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
@@ -62,6 +63,7 @@ pub(crate) enum LogFormat {
 #[derive(Debug, Clone)]
 pub(crate) struct Sandbox {
     pub(crate) docker_host: String,
+    pub(crate) engine_check: EngineCheck,
     pub(crate) image: String,
     pub(crate) memory_bytes: i64,
     pub(crate) nano_cpus: i64,
@@ -70,8 +72,19 @@ pub(crate) struct Sandbox {
     pub(crate) disk_files: u64,
     pub(crate) on_oom: OnOom,
     pub(crate) agent_uid: u32,
+    pub(crate) setup_allow: Vec<IpNet>,
     pub(crate) command_policy: CommandPolicy,
     pub(crate) allowed_commands: Vec<String>,
+}
+
+/// What an engine with known holes means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EngineCheck {
+    /// The log says so.
+    Warn,
+    /// No task starts.
+    Strict,
 }
 
 /// What becomes of a task when the kernel ended one of its processes for want of memory.

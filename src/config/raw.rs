@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{CommandPolicy, EditFormat, LogFormat, MetricsAccess, OnOom, Price, ProviderKind};
+use super::{CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +32,7 @@ pub(super) struct RawServer {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSandbox {
     pub(super) docker_host: String,
+    pub(super) engine_check: EngineCheck,
     pub(super) image: String,
     pub(super) memory_mb: u32,
     pub(super) cpus: f64,
@@ -40,6 +41,7 @@ pub(super) struct RawSandbox {
     pub(super) disk_files: u64,
     pub(super) on_oom: OnOom,
     pub(super) agent_uid: u32,
+    pub(super) setup_allow: Vec<String>,
     pub(super) command_policy: CommandPolicy,
     pub(super) allowed_commands: Vec<String>,
 }

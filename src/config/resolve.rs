@@ -3,10 +3,12 @@
 use std::{
     collections::BTreeMap,
     fmt::Display,
+    net::IpAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use ipnet::IpNet;
 use jiff::SignedDuration;
 use secrecy::SecretString;
 
@@ -107,6 +109,7 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
     }
     Ok(Sandbox {
         docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(raw.docker_host),
+        engine_check: raw.engine_check,
         image: raw.image,
         memory_bytes: i64::from(raw.memory_mb) * 1024 * 1024,
         nano_cpus: (raw.cpus * 1e9) as i64,
@@ -115,8 +118,16 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         disk_files: at_least_one("[sandbox] disk_files", raw.disk_files)?,
         on_oom: raw.on_oom,
         agent_uid: raw.agent_uid,
+        setup_allow: raw.setup_allow.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
         command_policy: raw.command_policy,
         allowed_commands: raw.allowed_commands,
+    })
+}
+
+fn network(text: &str) -> Result<IpNet, ConfigError> {
+    let address = |text: &str| text.parse().ok().map(|address: IpAddr| IpNet::from(address));
+    text.parse().ok().or_else(|| address(text)).ok_or_else(|| {
+        wrong("[sandbox] setup_allow", format!("{text:?} is neither an address nor a network such as 10.1.0.0/16"))
     })
 }
 

@@ -50,6 +50,8 @@ pub(crate) enum DbError {
     Newer { path: PathBuf, found: u32, known: u32 },
     #[error("{} is damaged ({report}); restore a backup, the file was left as it is", path.display())]
     Damaged { path: PathBuf, report: String },
+    #[error("{} cannot be opened: {error}; check who owns it", path.display())]
+    Open { path: PathBuf, error: std::io::Error },
     #[error("the database thread has ended")]
     Closed,
     #[error("no such task")]

@@ -1,6 +1,12 @@
 //! A thread that owns one connection and runs the closures it is sent, in order.
 
-use std::{path::Path, sync::mpsc, time::Duration};
+use std::{
+    fs::{OpenOptions, Permissions},
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    sync::mpsc,
+    time::Duration,
+};
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
@@ -70,6 +76,12 @@ fn open(path: &Path, access: Access) -> Result<Connection, DbError> {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
     };
+    if access == Access::Write {
+        // SQLite gives its other files the mode of this one.
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+        let set = file.and_then(|file| file.set_permissions(Permissions::from_mode(0o600)));
+        set.map_err(|error| DbError::Open { path: path.to_owned(), error })?;
+    }
     let mut connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     if access == Access::Write {

@@ -1,6 +1,10 @@
 //! Whether a task may start now: Docker answers, and there is room on the disk and in memory.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use tokio::{
     sync::watch,
@@ -10,12 +14,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
 use crate::{
-    config::Config,
+    config::{Config, EngineCheck},
     data_dir::DataDir,
     db::Ending,
     domain::failure::{Failure, FailureKind},
     host,
-    sandbox::Engine,
+    sandbox::{Engine, EngineFacts},
 };
 
 /// Looks, and tells everybody what it saw. Clones share what they see.
@@ -35,6 +39,10 @@ pub(crate) enum Obstacle {
     Docker {
         cause: String,
     },
+    /// Docker or runc have known holes, and the settings are strict.
+    OldEngine {
+        warnings: String,
+    },
     /// In bytes. Ends by itself when space is freed.
     Disk {
         free: u64,
@@ -53,6 +61,7 @@ impl Obstacle {
         match self {
             Self::Starting => "starting",
             Self::Docker { .. } => "docker_unavailable",
+            Self::OldEngine { .. } => "engine_outdated",
             Self::Disk { .. } => "disk_reserve",
             Self::Memory { .. } => "memory",
         }
@@ -67,6 +76,10 @@ impl fmt::Display for Obstacle {
             Self::Docker { .. } => formatter.write_str(
                 "Docker does not answer. Tasks are taken and start by themselves once it does; \
                  `atelier doctor` on the server says what to do.",
+            ),
+            Self::OldEngine { warnings } => write!(
+                formatter,
+                "No task starts, for [sandbox] engine_check is \"strict\": {warnings} \"warn\" would go on all the same."
             ),
             Self::Disk { free, reserve } => write!(
                 formatter,
@@ -92,6 +105,8 @@ struct Shared {
     config: Arc<Config>,
     data_dir: DataDir,
     obstacles: watch::Sender<Obstacles>,
+    /// Of an old engine.
+    warned: Once,
 }
 
 /// For one word of the daemon.
@@ -115,7 +130,7 @@ pub(super) fn disk_full() -> Failure {
 impl Gate {
     pub(crate) fn new(engine: Engine, queue: Queue, config: Arc<Config>, data_dir: DataDir) -> Self {
         let (obstacles, _) = watch::channel(Obstacles::from([Obstacle::Starting]));
-        Self { shared: Arc::new(Shared { engine, queue, config, data_dir, obstacles }) }
+        Self { shared: Arc::new(Shared { engine, queue, config, data_dir, obstacles, warned: Once::new() }) }
     }
 
     /// What was in the way at the last look, and from then on.
@@ -191,7 +206,7 @@ impl Gate {
     async fn look(&self) -> Obstacles {
         let shared = &self.shared;
         let docker = match timeout(DOCKER_PATIENCE, shared.engine.facts()).await {
-            Ok(Ok(_)) => None,
+            Ok(Ok(facts)) => self.old_engine(&facts),
             Ok(Err(error)) => Some(Obstacle::Docker { cause: error.to_string() }),
             Err(_) => Some(Obstacle::Docker { cause: format!("no answer within {} s", DOCKER_PATIENCE.as_secs()) }),
         };
@@ -205,6 +220,19 @@ impl Gate {
             is_news
         });
         seen
+    }
+
+    /// The log hears of it once.
+    fn old_engine(&self, facts: &EngineFacts) -> Option<Obstacle> {
+        let warnings = facts.warnings().join(" ");
+        match self.shared.config.sandbox.engine_check {
+            _ if warnings.is_empty() => None,
+            EngineCheck::Strict => Some(Obstacle::OldEngine { warnings }),
+            EngineCheck::Warn => {
+                self.shared.warned.call_once(|| tracing::warn!("{warnings}"));
+                None
+            }
+        }
     }
 
     fn disk(&self) -> Option<Obstacle> {

@@ -13,7 +13,7 @@ use bollard::{
 };
 use tokio::sync::OnceCell;
 
-use super::{Container, ContainerSpec, Network, SandboxError, spec};
+use super::{Container, ContainerSpec, Network, SandboxError, spec, versions};
 use crate::{config, domain::task_id::TaskId};
 
 /// A handle to the daemon. The connection is made at the first use and made again when the daemon was away.
@@ -38,6 +38,15 @@ pub(crate) struct EngineFacts {
     pub(crate) version: String,
     pub(crate) api_version: String,
     pub(crate) kernel: String,
+    /// `None` where the engine runs containers with something else.
+    pub(crate) runc: Option<String>,
+}
+
+impl EngineFacts {
+    /// What has known holes and should be updated.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        versions::warnings(self)
+    }
 }
 
 pub(super) const INSTANCE_LABEL: &str = "io.atelier.instance";
@@ -54,7 +63,9 @@ impl Engine {
 
     pub(crate) async fn facts(&self) -> Result<EngineFacts, SandboxError> {
         let version = self.client().await?.version().await.map_err(|error| self.error("say its version", &error))?;
+        let components = version.components.unwrap_or_default();
         Ok(EngineFacts {
+            runc: components.into_iter().find(|part| part.name == "runc").map(|part| part.version),
             version: version.version.unwrap_or_default(),
             api_version: version.api_version.unwrap_or_default(),
             kernel: version.kernel_version.unwrap_or_default(),

@@ -6,14 +6,16 @@
 mod container;
 mod disk_watch;
 mod engine;
+mod fence;
 mod leftovers;
 mod ownership;
 mod setup;
 mod spec;
+mod versions;
 
 pub(crate) use container::{Container, Exit};
 pub(crate) use disk_watch::DiskUse;
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, EngineFacts};
 pub(crate) use ownership::Ownership;
 pub(crate) use setup::{SetupEnd, SetupTimes};
 pub(crate) use spec::{CodeAccess, ContainerSpec, Network};

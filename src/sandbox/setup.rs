@@ -10,7 +10,7 @@ use bollard::{
 };
 use futures_util::StreamExt;
 
-use super::{CodeAccess, Container, Exit, SandboxError, container::KILLED, spec};
+use super::{CodeAccess, Container, Exit, SandboxError, container::KILLED, fence, spec};
 
 /// How `setup.sh` ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +55,11 @@ impl Container {
         times: SetupTimes,
         output: impl FnMut(&[u8]),
     ) -> Result<SetupEnd, SandboxError> {
-        let wrapped = [spec::EXECUTABLE, "agent", "setup", "--"].map(str::to_owned).into_iter().chain(command);
-        let run = self.exec_as_root(wrapped.collect(), environment, times.silence, output);
+        let mut wrapped = [spec::EXECUTABLE, "agent", "setup"].map(str::to_owned).to_vec();
+        wrapped.extend(fence::arguments(&self.engine.shared.settings));
+        wrapped.push("--".to_owned());
+        wrapped.extend(command);
+        let run = self.exec_as_root(wrapped, environment, times.silence, output);
         match tokio::time::timeout(times.total, run).await {
             Ok(Ok(Some(0))) => Ok(SetupEnd::Exited(0)),
             Ok(Ok(Some(code))) => self.explain(code).await,

@@ -47,10 +47,22 @@ pub(super) const CODE: &str = "/app/code";
 pub(super) const OUTPUT: &str = "/app/output";
 pub(super) const EXECUTABLE: &str = "/usr/local/bin/atelier";
 
-/// What package managers need of root during setup. The agent gives all of it up, bounding set included, before it
+/// What package managers need of root during setup, and `NET_ADMIN`, which `atelier agent setup` gives up for `setup.sh` as
+/// soon as the fence around its network stands. The agent gives all of it up, bounding set included, before it
 /// does anything else; a container without setup gets none.
-const SETUP_CAPABILITIES: &[&str] =
-    &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETPCAP", "SETUID", "SETFCAP", "SYS_CHROOT"];
+const SETUP_CAPABILITIES: &[&str] = &[
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "NET_ADMIN",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SETFCAP",
+    "SYS_CHROOT",
+];
 
 const MIB: i64 = 1024 * 1024;
 /// Enough for compilers and package managers, and below what a daemon without the right to raise limits has itself.

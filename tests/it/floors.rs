@@ -69,6 +69,17 @@ fn only_the_configuration_reads_the_environment() {
     }
 }
 
+/// The archive calls of Docker run programs, and follow links, that the container put there (CVE-2026-41567 and others).
+#[test]
+fn r35_nothing_is_copied_into_or_out_of_a_container() {
+    for file in rust_files(&source()) {
+        for (line, text) in code_lines(&file) {
+            let copies = ["upload_to_container", "download_from_container", "container_archive", "export_container"];
+            assert!(!copies.iter().any(|call| text.contains(call)), "{}:{line} copies", file.display());
+        }
+    }
+}
+
 #[test]
 fn the_agent_imports_nothing_of_the_server() {
     let agent = Path::new(env!("CARGO_MANIFEST_DIR")).join("agent-image/agent/Cargo.toml");

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::StepClient;
 use crate::confine::{self, User};
+use crate::fence::{Fence, Network};
 use crate::memory::MemoryReport;
 use crate::orphans::{self, OwnChildren};
 use crate::relay::{Begin, Relay};
@@ -104,6 +105,18 @@ enum Chore {
 
 #[derive(Debug, Args)]
 struct SetupArgs {
+    /// Let it reach the internet only: no private network, no neighbour, not this machine
+    #[arg(long)]
+    fence: bool,
+    /// A name server it may ask all the same
+    #[arg(long, value_name = "ADDRESS", requires = "fence")]
+    resolver: Vec<IpAddr>,
+    /// What it may reach all the same
+    #[arg(long, value_name = "NETWORK", requires = "fence")]
+    allow: Vec<Network>,
+    /// What it may not reach although it is public
+    #[arg(long, value_name = "ADDRESS", requires = "fence")]
+    refuse: Vec<IpAddr>,
     #[arg(last = true, value_name = "PROGRAM", required = true)]
     program: Vec<OsString>,
 }
@@ -126,8 +139,9 @@ pub fn run(args: AgentArgs) -> ExitCode {
             fail("name the program: atelier agent relay -- PROGRAM ARGUMENT…")
         }
         Some(Chore::Relay(work)) => work.run().unwrap_or_else(fail),
-        Some(Chore::Setup(SetupArgs { program })) => {
-            let problem = setup::become_program(&program);
+        Some(Chore::Setup(SetupArgs { fence, resolver, allow, refuse, program })) => {
+            let fence = fence.then_some(Fence { resolvers: resolver, allowed: allow, refused: refuse });
+            let problem = setup::become_program(&program, fence.as_ref());
             complain(&problem);
             ExitCode::from(problem.exit_code())
         }

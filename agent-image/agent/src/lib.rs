@@ -8,6 +8,7 @@ mod client;
 pub mod confine;
 mod descent;
 mod environment;
+mod fence;
 mod kernel_filter;
 pub mod memory;
 mod orphans;

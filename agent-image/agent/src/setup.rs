@@ -1,5 +1,5 @@
 //! The start of the setup phase, in the process that becomes `setup.sh`: root, but with the same filter of system calls as
-//! the agent.
+//! the agent, and behind a fence around the network.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
@@ -9,6 +9,7 @@ use std::process::Command;
 use rustix::io::Errno;
 use rustix::thread::set_no_new_privs;
 
+use crate::fence::{self, Fence, FenceError};
 use crate::kernel_filter::{self, FilterError};
 
 /// Why the program was not started.
@@ -18,6 +19,8 @@ pub(crate) enum SetupError {
     NoNewPrivs(#[from] Errno),
     #[error(transparent)]
     Filter(#[from] FilterError),
+    #[error(transparent)]
+    Fence(#[from] FenceError),
     #[error("cannot start {program:?}: {source}{}", hint(source))]
     Start { program: OsString, source: io::Error },
 }
@@ -32,8 +35,14 @@ impl SetupError {
     }
 }
 
-/// Becomes the program; returns only when that fails.
-pub(crate) fn become_program(words: &[OsString]) -> SetupError {
+/// Becomes the program, behind the fence if there is one; returns only when that fails.
+pub(crate) fn become_program(words: &[OsString], fence: Option<&Fence>) -> SetupError {
+    // Before the filter of system calls, which leaves nobody a way to change the network.
+    if let Some(fence) = fence
+        && let Err(error) = fence::put_up(fence)
+    {
+        return error.into();
+    }
     if let Err(error) = set_no_new_privs(true) {
         return error.into();
     }

@@ -71,7 +71,7 @@ pub(in crate::web) async fn ready(State(state): State<AppState>) -> (StatusCode,
     let (mut docker, mut disk) = (Check::Ok, Check::Ok);
     for obstacle in state.vitals.obstacles.borrow().iter() {
         match obstacle {
-            Obstacle::Starting | Obstacle::Docker { .. } => docker = Check::Unavailable,
+            Obstacle::Starting | Obstacle::Docker { .. } | Obstacle::OldEngine { .. } => docker = Check::Unavailable,
             Obstacle::Disk { .. } => disk = Check::Unavailable,
             // Others run: that is what being ready is for.
             Obstacle::Memory { .. } => continue,

@@ -1,7 +1,9 @@
 //! Network: what setup may reach, and that the agent has none.
 
+use std::net::TcpListener;
+
 use super::{running, stdout};
-use crate::harness::{Settings, Zip};
+use crate::harness::{Settings, Zip, sh};
 
 #[tokio::test]
 async fn r27_the_agent_has_no_network_whether_there_was_a_setup_or_not() {
@@ -32,4 +34,107 @@ async fn r29_nothing_that_setup_left_running_reaches_the_agent() {
     let counts: Vec<&str> = stdout(&result).lines().collect();
     assert_eq!(counts[0], counts[1], "the left-over still writes: {result}");
     assert!(task.log("setup.log").await.contains("eth0"), "setup had a network");
+}
+
+/// What a setup.sh that means no good would try; prints a line for what it reached.
+const REACH: &str = r#"
+import socket, struct, sys
+
+port, own, neighbour = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+routes = [line.split() for line in open("/proc/net/route")][1:]
+gateway = socket.inet_ntoa(struct.pack("=L", int(next(r[2] for r in routes if r[1] == "00000000"), 16)))
+
+def attempt(name, address, port, device=None):
+    with socket.socket() as stream:
+        stream.settimeout(3)
+        try:
+            if device:
+                stream.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+            stream.connect((address, port))
+            print("BREACH", name, address)
+        except OSError as error:
+            print("refused", name, address, error)
+
+attempt("gateway", gateway, port)
+attempt("gateway by device", gateway, port, b"eth0")
+attempt("own address", own, port)
+attempt("own address by device", own, port, b"eth0")
+attempt("neighbour", neighbour, 8000)
+attempt("metadata", "169.254.169.254", 80)
+attempt("metadata by device", "169.254.169.254", 80, b"eth0")
+for private in ["10.0.0.1", "192.168.0.1", "172.16.0.1", "100.64.0.1"]:
+    attempt("private", private, 80)
+# A datagram with the interface in its control message goes round every route.
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stream:
+    control = [(socket.IPPROTO_IP, 8, struct.pack("=I4s4s", socket.if_nametoindex("eth0"), b"", b""))]
+    try:
+        stream.sendmsg([b"x"], control, 0, (gateway, port))
+        print("BREACH datagram")
+    except OSError as error:
+        print("refused datagram", error)
+names = socket.getaddrinfo("localhost", 80)
+print("Cap", next(line for line in open("/proc/self/status") if line.startswith("CapBnd")).split()[1])
+"#;
+
+/// A container beside those of the server. It goes with the test.
+struct Neighbour(String);
+
+impl Neighbour {
+    fn start() -> Self {
+        let image = "atelier-agent:latest python3 -m http.server";
+        Self(sh(std::path::Path::new("/"), &format!("docker run --detach --rm {image}")).trim().to_owned())
+    }
+
+    fn address(&self) -> String {
+        let format = "{{.NetworkSettings.IPAddress}}";
+        sh(std::path::Path::new("/"), &format!("docker inspect --format '{format}' {}", self.0)).trim().to_owned()
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("docker").args(["rm", "--force", &self.0]).output();
+    }
+}
+
+fn own_address() -> String {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent; the kernel chooses the address it would send from.
+    socket.connect("192.0.2.1:9").unwrap();
+    socket.local_addr().unwrap().ip().to_string()
+}
+
+#[tokio::test]
+async fn r28_setup_reaches_neither_the_machine_nor_its_neighbours_nor_private_networks() {
+    // Every address of this machine, as a careless service of the host would have it.
+    let canary = TcpListener::bind("0.0.0.0:0").unwrap();
+    canary.set_nonblocking(true).unwrap();
+    let port = canary.local_addr().unwrap().port();
+    let neighbour = Neighbour::start();
+    let (atelier, _model) = running(&["true"], Settings::new()).await;
+    let setup = format!("#!/bin/sh\nexec python3 reach.py {port} {} {}\n", own_address(), neighbour.address());
+    let zip = Zip::new().file("reach.py", REACH).executable("setup.sh", &setup);
+    let task = atelier.submit_zip(zip, "Go.", &[]).await;
+    task.completed().await;
+    let log = task.log("setup.log").await;
+    assert!(!log.contains("BREACH") && !log.contains("Traceback"), "{log}");
+    assert_eq!(log.lines().filter(|line| line.starts_with("refused")).count(), 12, "{log}");
+    assert!(canary.accept().is_err(), "somebody knocked");
+    let bounding = u64::from_str_radix(log.lines().last().unwrap().trim_start_matches("Cap "), 16).unwrap();
+    assert_eq!(bounding & (1 << 12), 0, "setup.sh could change its network: {bounding:x}");
+}
+
+#[tokio::test]
+async fn r28_what_the_owner_allows_is_reached() {
+    let canary = TcpListener::bind("0.0.0.0:0").unwrap();
+    let port = canary.local_addr().unwrap().port();
+    let settings = Settings::new().set("sandbox.setup_allow", vec![own_address()]);
+    let (atelier, _model) = running(&["true"], settings).await;
+    let setup = format!("#!/bin/sh\nexec python3 reach.py {port} {} 10.0.0.1\n", own_address());
+    let zip = Zip::new().file("reach.py", REACH).executable("setup.sh", &setup);
+    let task = atelier.submit_zip(zip, "Go.", &[]).await;
+    task.completed().await;
+    let log = task.log("setup.log").await;
+    let reached: Vec<&str> = log.lines().filter(|line| line.starts_with("BREACH")).collect();
+    assert!(reached.len() == 2 && reached.iter().all(|line| line.contains("own address")), "{log}");
 }

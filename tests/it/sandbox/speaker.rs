@@ -109,7 +109,7 @@ async fn r31_a_flood_from_a_command_changes_nothing_and_costs_no_memory() {
     task.completed().await;
     let results = task.tool_results().await;
     let said = stdout(&results[0]);
-    assert!(said.contains("'403'") && said.contains("cut"), "{said}");
+    assert!(said.contains("'403'"), "{said}");
     assert!(!said.contains("'200'") && !said.contains("'409'"), "{said}");
     assert_eq!(model.received().len(), 2);
     let grown = atelier.resident_kib().saturating_sub(before);
