@@ -5,6 +5,8 @@
 
 mod directory;
 mod error;
+#[cfg(test)]
+mod fuzz_tests;
 mod links;
 mod names;
 mod pack;

@@ -391,4 +391,30 @@ mod tests {
             assert_eq!(bad.parse::<AllowedHost>(), Err(NotAnAllowedHost(bad.to_owned())));
         }
     }
+
+    /// What git is handed, and what the proxy is told to dial, is one host that was judged. `dev/fuzz` runs this for as
+    /// long as it is told to, each run of the tests for a moment.
+    #[test]
+    fn any_text_is_a_url_of_one_public_host_or_refused() {
+        let nobody = AddressPolicy::default();
+        bolero::check!(name = "git_url").with_test_time(std::time::Duration::from_secs(1)).for_each(
+            |bytes: &[u8]| {
+                let Ok(url) = String::from_utf8_lossy(bytes).parse::<RepoUrl>() else { return };
+                let text = url.as_str();
+                assert_eq!(text.parse::<RepoUrl>().as_ref(), Ok(&url), "the normal form is one");
+                let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+                let authority = rest.expect("a web URL").split(['/', '?', '#']).next().unwrap();
+                assert!(!authority.is_empty() && !authority.contains('@'), "{text}");
+                assert!(text.bytes().all(|byte| byte.is_ascii_graphic()), "{text:?}");
+                if nobody.check_url(&url).is_ok() {
+                    assert!(text.starts_with("https://"), "{text}");
+                    match url.host() {
+                        Host::Ipv4(address) => assert!(is_public(address.into()), "{text}"),
+                        Host::Ipv6(address) => assert!(is_public(address.into()), "{text}"),
+                        Host::Domain(name) => assert!(name.parse::<IpAddr>().is_err(), "{text}"),
+                    }
+                }
+            },
+        );
+    }
 }

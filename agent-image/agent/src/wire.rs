@@ -69,3 +69,25 @@ pub struct TaskFile {
 fn modify() -> String {
     "modify".to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// `dev/fuzz` runs this for as long as it is told to, each run of the tests for a moment.
+    #[test]
+    fn any_bytes_are_a_message_that_says_the_same_again_or_none() {
+        bolero::check!(name = "step_message").with_test_time(Duration::from_secs(1)).for_each(|bytes: &[u8]| {
+            if let Ok(request) = serde_json::from_slice::<StepRequest>(bytes) {
+                let again = serde_json::to_vec(&request).unwrap();
+                assert_eq!(serde_json::from_slice::<StepRequest>(&again).unwrap(), request);
+            }
+            if let Ok(reply) = serde_json::from_slice::<Reply>(bytes) {
+                let again = serde_json::to_vec(&reply).unwrap();
+                assert_eq!(serde_json::from_slice::<Reply>(&again).unwrap(), reply);
+            }
+        });
+    }
+}

@@ -3,6 +3,8 @@
 mod apply_hunks;
 mod at_line;
 mod file_patch;
+#[cfg(test)]
+mod fuzz_tests;
 mod header_path;
 mod hunk;
 mod hunk_reader;
