@@ -3,6 +3,7 @@
 //! What the file says (`raw`) and what the server uses (`Config`) are two types. This room alone reads the environment.
 
 mod file;
+mod git_token;
 mod raw;
 mod resolve;
 
@@ -18,6 +19,7 @@ use crate::{
 };
 
 pub(crate) use file::{ConfigError, load};
+pub(crate) use git_token::{GitToken, GitTokens};
 
 /// The settings of a running server.
 #[derive(Debug)]
@@ -175,6 +177,7 @@ pub(crate) struct Source {
     pub(crate) clone_timeout: Duration,
     pub(crate) clone_idle_timeout: Duration,
     pub(crate) address_policy: AddressPolicy,
+    pub(crate) tokens: GitTokens,
 }
 
 #[derive(Debug)]

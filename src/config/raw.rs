@@ -93,6 +93,15 @@ pub(super) struct RawSource {
     pub(super) clone_timeout_s: u64,
     pub(super) clone_idle_timeout_s: u64,
     pub(super) allow_private_hosts: Vec<String>,
+    #[serde(default)]
+    pub(super) tokens: BTreeMap<String, RawGitToken>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawGitToken {
+    pub(super) token_env: String,
+    pub(super) username: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,7 +13,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::{
-    Agent, Config, ConfigError, Llm, Price, Provider, Queue, Retention, Sandbox, Server, Source,
+    Agent, Config, ConfigError, GitTokens, Llm, Price, Provider, Queue, Retention, Sandbox, Server, Source,
     raw::{RawAgent, RawConfig, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer, RawSource},
 };
 use crate::{
@@ -47,7 +47,7 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             min_free_disk_bytes: raw.queue.min_free_disk_mb.saturating_mul(MIB),
         },
         retention: retention(&raw.retention),
-        source: source(&raw.source)?,
+        source: source(raw.source)?,
         llm,
     })
 }
@@ -207,7 +207,7 @@ fn retention(raw: &RawRetention) -> Retention {
     }
 }
 
-fn source(raw: &RawSource) -> Result<Source, ConfigError> {
+fn source(raw: RawSource) -> Result<Source, ConfigError> {
     Ok(Source {
         max_zip_bytes: raw.max_zip_bytes,
         max_unpacked_bytes: raw.max_unpacked_bytes,
@@ -217,6 +217,7 @@ fn source(raw: &RawSource) -> Result<Source, ConfigError> {
         clone_idle_timeout: seconds("[source] clone_idle_timeout_s", raw.clone_idle_timeout_s)?,
         address_policy: AddressPolicy::parse(&raw.allow_private_hosts)
             .map_err(|error| wrong("[source] allow_private_hosts", error))?,
+        tokens: GitTokens::resolve(raw.tokens)?,
     })
 }
 
@@ -306,6 +307,6 @@ fn at_least_one<N: PartialOrd + From<u8>>(setting: &str, number: N) -> Result<N,
     if number < N::from(1) { Err(wrong(setting, "must be at least 1")) } else { Ok(number) }
 }
 
-fn wrong(setting: impl Into<String>, message: impl Display) -> ConfigError {
+pub(super) fn wrong(setting: impl Into<String>, message: impl Display) -> ConfigError {
     ConfigError::Value { setting: setting.into(), message: message.to_string() }
 }

@@ -70,6 +70,11 @@ impl RepoUrl {
         self.0.port_or_known_default().unwrap_or(443)
     }
 
+    /// As it stands in the URL: without the port where that is the usual one.
+    pub(crate) fn host_and_port(&self) -> String {
+        self.0.port().map_or_else(|| self.host().to_string(), |port| format!("{}:{port}", self.host()))
+    }
+
     /// `owner/repo`: the last two segments of the path, without `.git`.
     pub(crate) fn label(&self) -> String {
         let path = self.0.path().trim_matches('/').trim_end_matches(".git");

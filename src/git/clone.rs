@@ -5,13 +5,12 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::clone_error::CloneError;
 use super::command::{Finished, Git, Stopped};
 use super::proxy::{CloneProxy, Refusal};
-use crate::config;
+use crate::config::{self, GitToken};
 use crate::domain::address::AddressPolicy;
 use crate::domain::source::{GitRef, RepoUrl};
 use crate::remove_tree::remove_tree;
@@ -25,7 +24,7 @@ pub(crate) struct CloneRequest<'a> {
     /// Must be missing or empty. The work tree lands here, `.git` with it: for the agent to look at, never for us.
     pub(crate) into: &'a Path,
     /// Sent to the host of the URL and to no other.
-    pub(crate) token: Option<&'a SecretString>,
+    pub(crate) token: Option<&'a GitToken>,
     pub(crate) policy: &'a AddressPolicy,
     pub(crate) limits: &'a CloneLimits,
 }
@@ -198,7 +197,7 @@ impl Fetch<'_> {
         match (finished.status.success(), self.git.proxy.refusal()) {
             (true, _) => Ok(finished),
             (false, Some(refusal)) => Err(CloneError::Refused(refusal)),
-            (false, None) => Err(CloneError::from_git(&finished.transcript, self.request.git_ref)),
+            (false, None) => Err(CloneError::from_git(&finished.transcript, self.request)),
         }
     }
 

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
 use tempfile::TempDir;
 
 use super::clone::{CloneLimits, CloneRequest, ClonedCommit, clone};
@@ -16,14 +15,13 @@ struct Case {
     folder: TempDir,
     limits: CloneLimits,
     allowed: Vec<String>,
-    token: Option<SecretString>,
 }
 
 impl Case {
     fn new() -> Self {
         let limits =
             CloneLimits { total: Duration::from_secs(20), idle: Duration::from_secs(5), ..CloneLimits::default() };
-        Self { folder: tempfile::tempdir().unwrap(), limits, allowed: vec!["127.0.0.1".to_owned()], token: None }
+        Self { folder: tempfile::tempdir().unwrap(), limits, allowed: vec!["127.0.0.1".to_owned()] }
     }
 
     fn root(&self) -> &Path {
@@ -40,7 +38,7 @@ impl Case {
                 url: &url.parse().unwrap(),
                 git_ref: git_ref.map(|git_ref| git_ref.parse().unwrap()).as_ref(),
                 into: &self.code(),
-                token: self.token.as_ref(),
+                token: None,
                 policy: &AddressPolicy::parse(&self.allowed).unwrap(),
                 limits: &self.limits,
             },
@@ -119,18 +117,6 @@ async fn submodules_filters_and_hooks_do_nothing() {
     assert!(std::fs::read_to_string(case.code().join("big.bin")).unwrap().starts_with("version"), "still a pointer");
     assert_eq!(std::fs::read_dir(case.code().join("s")).unwrap().count(), 0);
     assert!(!case.code().join(".git/hooks").exists() && !canary.exists());
-}
-
-#[tokio::test]
-async fn a_token_opens_a_private_repository_and_is_written_nowhere() {
-    let mut case = Case::new();
-    make_repository(case.root(), "r.git", &[("a.txt", "one\n")]);
-    let server = GitServer::start_with_login(case.root(), "x-access-token", "CANARY").await;
-    let failure = case.refused(&server.url("r.git")).await;
-    assert!(failure.message.contains("login"), "{failure}");
-    case.token = Some(SecretString::from("CANARY"));
-    case.clone(&server.url("r.git"), None).await.unwrap();
-    assert!(!std::fs::read_to_string(case.code().join(".git/config")).unwrap().contains("CANARY"));
 }
 
 #[tokio::test]

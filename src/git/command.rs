@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group, prlimit};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
@@ -15,12 +15,13 @@ use tokio::time::Instant;
 use super::clone::CloneLimits;
 use super::progress::Transcript;
 use super::proxy::CloneProxy;
+use crate::config::GitToken;
 use crate::domain::source::RepoUrl;
 
 /// Everything the runs of git for one clone have in common.
 pub(super) struct Git<'a> {
     pub(super) url: &'a RepoUrl,
-    pub(super) token: Option<&'a SecretString>,
+    pub(super) token: Option<&'a GitToken>,
     pub(super) proxy: &'a CloneProxy,
     pub(super) limits: &'a CloneLimits,
     /// When the whole clone has to be done.
@@ -144,8 +145,8 @@ impl Git<'_> {
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         // Not by `-c`: everyone on the machine can read an argv.
         command.env("http_proxy", self.proxy.url()).env("https_proxy", self.proxy.url());
-        if let Some(token) = self.token {
-            let login = BASE64.encode(format!("x-access-token:{}", token.expose_secret()).as_bytes());
+        if let Some(GitToken { username, token: Some(token), .. }) = self.token {
+            let login = BASE64.encode(format!("{username}:{}", token.expose_secret()).as_bytes());
             command.env("GIT_CONFIG_COUNT", "1");
             let scheme = if self.url.is_plain_http() { "http" } else { "https" };
             let origin = format!("{scheme}://{}:{}", self.url.host(), self.url.port());

@@ -7,9 +7,11 @@ mod clone_tests;
 mod command;
 #[cfg(test)]
 #[path = "../../tests/it/git_server.rs"]
+#[expect(dead_code, reason = "its login is for the integration tests")]
 mod git_server;
 #[cfg(test)]
 #[path = "../../tests/it/hostile_server.rs"]
+#[expect(dead_code, reason = "some of its behaviour is for the integration tests")]
 mod hostile_server;
 mod ignore_rules;
 mod kept_files;

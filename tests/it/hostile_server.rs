@@ -20,6 +20,8 @@ pub(crate) enum Behaviour {
     /// Takes the request and says nothing.
     Silent,
     RedirectTo(String),
+    /// Refuses with the request for a reason, and with what its login says.
+    Echo,
     /// A list of refs without end, so many lines after each pause.
     Endless {
         lines: usize,
@@ -91,6 +93,13 @@ async fn converse(mut stream: TcpStream, behaviour: Behaviour, memory: Arc<Mutex
         Behaviour::RedirectTo(location) => {
             let answer = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
             stream.write_all(answer.as_bytes()).await
+        }
+        Behaviour::Echo => {
+            let login = request.lines().find_map(|line| line.strip_prefix("authorization: Basic ")).unwrap_or_default();
+            let login = data_encoding::BASE64.decode(login.as_bytes()).unwrap_or_default();
+            let body = format!("{request}\nlogin: {}\n", String::from_utf8_lossy(&login));
+            let answer = "HTTP/1.1 500 Broken\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n";
+            stream.write_all(format!("{answer}{body}").as_bytes()).await
         }
         Behaviour::Endless { lines, pause } => list_refs_for_ever(stream, lines, pause).await,
         Behaviour::Pack { .. } if request.starts_with("GET") => list_one_ref(stream).await,

@@ -7,7 +7,6 @@ mod checks;
 mod docker_away;
 mod figures;
 mod floors;
-#[expect(dead_code, reason = "its login is for the unit tests of `src/git`")]
 mod git_server;
 mod harness;
 mod hostile;

@@ -74,7 +74,7 @@ async fn bring(pipeline: &Pipeline, task: &Task, folder: &TaskDir) -> anyhow::Re
                 url: git_url,
                 git_ref: git_ref.as_ref(),
                 into: &folder.code(),
-                token: None,
+                token: settings.tokens.of(git_url),
                 policy: &settings.address_policy,
                 limits: &CloneLimits::from(settings),
             };

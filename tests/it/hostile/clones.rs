@@ -2,14 +2,13 @@
 
 use std::{
     path::Path,
-    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::{files_with, obeying, refused, stdout};
+use super::{files_with, obeying, programs::Programs, refused, stdout};
 use crate::{
     git_server::{GitServer, make_repository},
     harness::{Atelier, Settings, Zip},
@@ -276,39 +275,6 @@ async fn r22_the_server_runs_no_git_where_an_agent_wrote() {
     assert_eq!(atelier.get(&format!("/tasks/{}/diff", task.id)).await.status(), 200);
     let started = programs.stop();
     assert!(started.iter().any(|line| line.contains("\"rm\"")), "the trace works: {started:?}");
-    assert!(!started.iter().any(|line| line.contains("git\"")), "{started:?}");
+    assert!(!started.iter().any(|line| line.contains("/git\", [")), "{started:?}");
     assert_eq!(std::fs::read_dir(canary.path()).unwrap().count(), 0, "a trap went off");
-}
-
-/// The programs that a process and its children start, by `strace`.
-struct Programs {
-    strace: std::process::Child,
-    log: tempfile::NamedTempFile,
-}
-
-impl Programs {
-    async fn started_by(process: u32) -> Self {
-        let log = tempfile::NamedTempFile::new().unwrap();
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-e", "trace=execve", "-p", &process.to_string(), "-o"]).arg(log.path());
-        let strace = strace.stderr(Stdio::null()).spawn().expect("strace is installed (dev/prepare does it)");
-        let is_traced = |thread: std::io::Result<std::fs::DirEntry>| {
-            let status = std::fs::read_to_string(thread.unwrap().path().join("status")).unwrap_or_default();
-            !status.contains("TracerPid:\t0")
-        };
-        let started = Instant::now();
-        while !std::fs::read_dir(format!("/proc/{process}/task")).unwrap().all(is_traced) {
-            assert!(started.elapsed() < Duration::from_secs(10), "strace cannot look at the server");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Self { strace, log }
-    }
-
-    /// Every start of a program, a line each.
-    fn stop(mut self) -> Vec<String> {
-        // Asked to end, it lets go of the server.
-        Command::new("kill").arg(self.strace.id().to_string()).status().unwrap();
-        self.strace.wait().unwrap();
-        std::fs::read_to_string(self.log.path()).unwrap().lines().map(str::to_owned).collect()
-    }
 }

@@ -5,6 +5,8 @@ mod archives;
 mod bodies;
 mod clones;
 mod deleting;
+mod private_repositories;
+mod programs;
 
 use std::path::Path;
 
