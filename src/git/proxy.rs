@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
+use futures_util::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -57,6 +58,10 @@ pub(crate) enum Refusal {
 impl CloneProxy {
     /// Listens on a port of the loopback. At most `max_bytes` are received, over all connections together.
     pub(super) async fn start(url: &RepoUrl, policy: AddressPolicy, max_bytes: u64) -> std::io::Result<Self> {
+        Self::start_with(url, policy, max_bytes, Box::new(ask_the_system)).await
+    }
+
+    async fn start_with(url: &RepoUrl, policy: AddressPolicy, max_bytes: u64, lookup: Lookup) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
         let credential = format!("atelier:{}", HEXLOWER.encode(&rand::random::<[u8; 16]>()));
@@ -66,6 +71,7 @@ impl CloneProxy {
             authorization: format!("Basic {}", BASE64.encode(credential.as_bytes())),
             policy,
             max_bytes,
+            lookup,
             addresses: OnceCell::new(),
             received: AtomicU64::new(0),
             refusal: OnceLock::new(),
@@ -100,6 +106,7 @@ struct Gate {
     authorization: String,
     policy: AddressPolicy,
     max_bytes: u64,
+    lookup: Lookup,
     /// Resolved and judged once: a name that changes its mind between two requests changes nothing here.
     addresses: OnceCell<Vec<SocketAddr>>,
     received: AtomicU64,
@@ -111,6 +118,13 @@ impl std::fmt::Debug for Gate {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Gate").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
     }
+}
+
+/// The name service: a host and a port to its addresses.
+type Lookup = Box<dyn Fn(String, u16) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+fn ask_the_system(host: String, port: u16) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+    Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
 }
 
 type Body = BoxBody<Bytes, hyper::Error>;
@@ -211,9 +225,9 @@ impl Gate {
             Host::Ipv4(address) => vec![(*address, self.port).into()],
             Host::Ipv6(address) => vec![(*address, self.port).into()],
             Host::Domain(name) => {
-                let lookup = tokio::net::lookup_host((name.as_str(), self.port));
+                let lookup = (self.lookup)(name.clone(), self.port);
                 match tokio::time::timeout(CONNECT_TIMEOUT, lookup).await {
-                    Ok(found) => found.map_err(|error| unresolved(error.to_string()))?.collect(),
+                    Ok(found) => found.map_err(|error| unresolved(error.to_string()))?,
                     Err(_) => return Err(unresolved(format!("no answer for {}s", CONNECT_TIMEOUT.as_secs()))),
                 }
             }
@@ -328,5 +342,43 @@ mod tests {
         tunnel.write_all(b"hello").await.unwrap();
         let _ = tunnel.read_to_end(&mut Vec::new()).await;
         assert!(proxy.gate.closed.is_cancelled(), "the ninth byte cuts the connection");
+    }
+
+    /// A name service that says something else each time it is asked: first an address that may be talked to, then one
+    /// of the machine itself.
+    #[tokio::test]
+    async fn r18_a_name_that_changes_its_mind_changes_nothing() {
+        let wanted = TcpListener::bind("127.0.0.2:0").await.unwrap();
+        let port = wanted.local_addr().unwrap().port();
+        let canary = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        let url = format!("https://git.example.org:{port}/r.git").parse().unwrap();
+        for (answers, is_connected) in [(["127.0.0.2", "127.0.0.1"], true), (["127.0.0.1", "127.0.0.2"], false)] {
+            let asked = Arc::new(AtomicU64::new(0));
+            let counter = Arc::clone(&asked);
+            let lookup: Lookup = Box::new(move |host, port| {
+                assert_eq!(host, "git.example.org");
+                let number = usize::try_from(counter.fetch_add(1, Ordering::Relaxed)).unwrap();
+                let answer = answers[number.min(1)].parse().unwrap();
+                Box::pin(async move { Ok(vec![SocketAddr::new(answer, port)]) })
+            });
+            let policy = AddressPolicy::parse(&["127.0.0.2".to_owned()]).unwrap();
+            let proxy = CloneProxy::start_with(&url, policy, 1000, lookup).await.unwrap();
+            let connect = format!(
+                "CONNECT git.example.org:{port} HTTP/1.1\r\nProxy-Authorization: {}\r\n\r\n",
+                proxy.gate.authorization
+            );
+            for _ in 0..3 {
+                let (status, _) = ask(&proxy, &connect).await;
+                let is_refused = status == "HTTP/1.1 403 Forbidden";
+                assert_eq!((status == "HTTP/1.1 200 OK", is_refused), (is_connected, !is_connected), "{status}");
+                if is_refused {
+                    assert!(matches!(proxy.refusal(), Some(Refusal::Address(_))), "{:?}", proxy.refusal());
+                    break;
+                }
+            }
+            assert_eq!(asked.load(Ordering::Relaxed), 1);
+        }
+        let hit = tokio::time::timeout(Duration::from_millis(100), canary.accept()).await;
+        assert!(hit.is_err(), "somebody connected");
     }
 }
