@@ -53,6 +53,7 @@ struct Shared {
     stages: Family<Labels<1>, Histogram, fn() -> Histogram>,
     steps: Counter,
     model_seconds: Histogram,
+    model_errors: Family<[(&'static str, String); 2], Counter>,
     tokens: Family<Labels<1>, Counter>,
     cost_usd: Counter<f64, AtomicU64>,
     leftovers: Counter,
@@ -84,6 +85,12 @@ impl Metrics {
                 "atelier_model_answer_seconds",
                 "From question to answer, tries included",
                 seconds(),
+            ),
+            model_errors: add(
+                to,
+                "atelier_model_errors",
+                "Tries without an answer, by provider and kind",
+                Family::default(),
             ),
             tokens: add(to, "atelier_tokens", "Tokens, by what they were", Family::default()),
             cost_usd: add(to, "atelier_cost_usd", "What answers cost, of models with a price", Counter::default()),
@@ -136,6 +143,12 @@ impl Metrics {
             self.shared.tokens.get_or_create(&[("kind", what)]).inc_by(count);
         }
         self.shared.cost_usd.inc_by(usage.cost_usd.unwrap_or_default());
+    }
+
+    /// A try that brought no answer; `kind` is one of few words.
+    pub(crate) fn model_failed(&self, provider: &str, kind: &'static str) {
+        let labels = [("provider", provider.to_owned()), ("kind", kind.to_owned())];
+        self.shared.model_errors.get_or_create(&labels).inc();
     }
 
     pub(crate) fn leftovers_removed(&self, count: usize) {

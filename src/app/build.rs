@@ -34,6 +34,7 @@ pub(crate) struct App {
     pipeline: Pipeline,
     listener: TcpListener,
     instance: Instance,
+    metrics: Metrics,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +72,14 @@ impl App {
         let token = admin_token::load(&data_dir.admin_token()).map_err(BuildError::DataDir)?;
         let db = Db::open(&data_dir.database()).await?;
         let engine = Engine::new(config.sandbox.clone(), instance.name().to_owned(), executable);
+        let metrics = Metrics::new();
         let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
         let pipeline = Pipeline {
             gate: Gate::new(engine.clone(), queue.clone(), config.clone(), data_dir.clone()),
             queue,
             db,
             data_dir,
-            models: Arc::new(Models::new(providers(&config)?)?),
+            models: Arc::new(Models::new(providers(&config)?, &metrics)?),
             config: config.clone(),
             engine,
             serve_steps: Arc::new(|listener, session, done| Box::pin(web::serve_steps(listener, session, done))),
@@ -95,6 +97,7 @@ impl App {
             pipeline,
             listener,
             instance,
+            metrics,
         })
     }
 
@@ -117,7 +120,7 @@ impl App {
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         recovery::recover(&self.pipeline).await?;
         let stopping = shutdown.clone();
-        let vitals = web::Vitals { obstacles: self.pipeline.gate.obstacles(), metrics: Metrics::new() };
+        let vitals = web::Vitals { obstacles: self.pipeline.gate.obstacles(), metrics: self.metrics };
         tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().guard_disk(shutdown.clone()));

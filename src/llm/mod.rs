@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::domain::conversation::{AssistantMessage, Message};
 use crate::domain::usage::Usage;
 
+mod counted;
 mod door;
 mod error;
 mod hosted;

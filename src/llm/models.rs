@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Model;
+use super::counted::Counted;
 use super::door::{Door, Pace};
 use super::hosted::{Hosted, HostedSettings, SettingsError};
 use super::scripted::Scripts;
 use crate::domain::model_name::ModelName;
+use crate::metrics::Metrics;
 
 /// Built once at the start; asking it is cheap.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +32,7 @@ pub(crate) struct UnknownProvider {
 }
 
 impl Models {
-    pub(crate) fn new(providers: Vec<ProviderSettings>) -> Result<Self, SettingsError> {
+    pub(crate) fn new(providers: Vec<ProviderSettings>, metrics: &Metrics) -> Result<Self, SettingsError> {
         let mut by_provider = BTreeMap::<String, Arc<dyn Model>>::new();
         for provider in providers {
             match provider {
@@ -44,7 +46,11 @@ impl Models {
                 }
             }
         }
-        Ok(Self { by_provider })
+        let counted = |(provider, model): (String, Arc<dyn Model>)| {
+            let counted = Counted { provider: provider.clone(), model, metrics: metrics.clone() };
+            (provider, Arc::new(counted) as Arc<dyn Model>)
+        };
+        Ok(Self { by_provider: by_provider.into_iter().map(counted).collect() })
     }
 
     /// The model that answers for the provider of `model`; the request then names `model.id()`.
@@ -64,7 +70,7 @@ mod tests {
     #[test]
     fn a_provider_is_found_by_name_and_an_unknown_one_is_told_the_others() {
         let scripted = |name: &str| ProviderSettings::Scripted { name: name.to_owned(), scripts: Scripts::default() };
-        let models = Models::new(vec![scripted("play"), scripted("demo")]).unwrap();
+        let models = Models::new(vec![scripted("play"), scripted("demo")], &Metrics::new()).unwrap();
         let get = |name: &str| models.get(&name.parse().unwrap());
         assert!(get("play/some/id").is_ok());
         assert_eq!(

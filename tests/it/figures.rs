@@ -14,6 +14,7 @@ fn value(figures: &str, series: &str) -> f64 {
 #[tokio::test]
 async fn the_figures_count_what_the_tasks_did() {
     let model = ModelServer::start().await;
+    model.will(Reply::status(503, "busy"));
     model.will(Reply::text("").tool_call("run_command", serde_json::json!({"command": "true"})).usage(100, 20, 10));
     model.will(Reply::text("Done.").usage(200, 0, 5));
     let settings = Settings::new().model("openai", &model.url()).set("server.log_format", "json");
@@ -44,6 +45,8 @@ async fn the_figures_count_what_the_tasks_did() {
         ("atelier_tokens_total{kind=\"input\"}", 300.0),
         ("atelier_tokens_total{kind=\"cached_input\"}", 20.0),
         ("atelier_tokens_total{kind=\"output\"}", 15.0),
+        ("atelier_model_errors_total{provider=\"mock\",kind=\"unavailable\"}", 1.0),
+        ("atelier_leaks", 0.0),
         ("atelier_docker_up", 1.0),
     ] {
         assert!((value(&figures, series) - expected).abs() < f64::EPSILON, "{series}: {figures}");

@@ -46,3 +46,19 @@ async fn f22_many_tasks_each_end_once_in_the_order_they_came() {
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(atelier.open_files() <= open_files + 8, "{} open files, {open_files} before", atelier.open_files());
 }
+
+#[tokio::test]
+async fn f25_a_task_is_cancelled_while_its_source_does_not_come() {
+    // A git server that takes the call and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/team/tool.git", silent.local_addr().unwrap());
+    let atelier = Atelier::start_with(Settings::new().allow_host("127.0.0.1")).await;
+    let task = atelier.submit_git(&url, "Go.").await;
+    task.reaches("fetch").await;
+    let _call = silent.accept().await.unwrap();
+
+    assert!(task.cancel().await.status().is_success());
+    let ended = tokio::time::timeout(Duration::from_secs(5), task.ended()).await.expect("cancelled within 5 s");
+
+    assert_eq!(ended["status"], "cancelled");
+}
