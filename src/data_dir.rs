@@ -114,9 +114,26 @@ impl TaskDir {
     }
 
     /// Everything but the upload: what goes when the task ends.
-    pub(crate) fn workspace(&self) -> [PathBuf; 5] {
-        [self.code(), self.output(), self.git(), self.run(), self.task_file()]
+    pub(crate) fn workspace(&self) -> Vec<PathBuf> {
+        let ours = [self.git(), self.run(), self.task_file()];
+        self.hostile().into_iter().chain(ours).collect()
     }
+
+    /// What a container may have written to, wherever it lies.
+    pub(crate) fn hostile(&self) -> Vec<PathBuf> {
+        let trees = [self.code(), self.output()];
+        trees.into_iter().flat_map(|tree| [kept(&tree), returning(&tree), tree]).collect()
+    }
+}
+
+/// Where a tree of the workspace lies while a fresh one takes its place.
+pub(crate) fn kept(tree: &Path) -> PathBuf {
+    tree.with_added_extension("kept")
+}
+
+/// Where it lies while its content moves back.
+pub(crate) fn returning(tree: &Path) -> PathBuf {
+    tree.with_added_extension("returning")
 }
 
 pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {

@@ -116,9 +116,9 @@ impl App {
         tokio::spawn(self.run(shutdown))
     }
 
-    /// Brings the last run to its end, then serves and works until `shutdown`.
+    /// Tidies up after the last run, then serves and works until `shutdown`.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        recovery::recover(&self.pipeline).await?;
+        recovery::sweep(&self.pipeline).await?;
         let stopping = shutdown.clone();
         let vitals = web::Vitals { obstacles: self.pipeline.gate.obstacles(), metrics: self.metrics };
         tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));

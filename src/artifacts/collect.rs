@@ -26,6 +26,8 @@ const MAX_FILE_BYTES: u64 = 100 * 1024 * 1024;
 const MAX_TOTAL_BYTES: u64 = 1024 * 1024 * 1024;
 const MAX_FILES: u64 = 20_000;
 const MAX_DEPTH: usize = 32;
+/// What is being copied; no file of the output folder gets this place.
+const DRAFT: &str = ".draft";
 const CHUNK_BYTES: usize = 64 * 1024;
 /// More reasons than this tell nobody anything.
 const MAX_REASONS: usize = 20;
@@ -68,7 +70,7 @@ pub(crate) fn collect(output: &Path, logs: &Path) -> io::Result<Collected> {
                         collected.leave_out(&path, "too large, or one too many");
                         continue;
                     }
-                    match copy(file, &logs.join(place(&path)))? {
+                    match copy(file, &logs.join(DRAFT), &logs.join(place(&path)))? {
                         Some(bytes) => {
                             total += bytes;
                             collected.files += 1;
@@ -100,12 +102,13 @@ fn place(path: &Path) -> PathBuf {
     }
 }
 
-/// The bytes written; `None` when the file must not be shown.
-fn copy(from: OwnedFd, to: &Path) -> io::Result<Option<u64>> {
+/// The bytes written; `None` when the file must not be shown. The file is there whole or not at all, also after a kill
+/// in the middle.
+fn copy(from: OwnedFd, draft: &Path, to: &Path) -> io::Result<Option<u64>> {
     if let Some(folder) = to.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let (mut source, mut target) = (File::from(from).take(MAX_FILE_BYTES), File::create(to)?);
+    let (mut source, mut target) = (File::from(from).take(MAX_FILE_BYTES), File::create(draft)?);
     let (mut mask, mut is_text, mut written) = (MaskedStream::default(), true, 0);
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
@@ -114,12 +117,14 @@ fn copy(from: OwnedFd, to: &Path) -> io::Result<Option<u64>> {
         is_text &= !chunk[..length].contains(&0);
         let masked = if length == 0 { mask.finish() } else { mask.push(&chunk[..length]) };
         if mask.found() > 0 && !is_text {
-            std::fs::remove_file(to)?;
+            std::fs::remove_file(draft)?;
             return Ok(None);
         }
         target.write_all(&masked)?;
         written += masked.len() as u64;
         if length == 0 {
+            target.sync_all()?;
+            std::fs::rename(draft, to)?;
             return Ok(Some(written));
         }
     }

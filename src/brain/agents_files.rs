@@ -46,6 +46,24 @@ impl AgentsFiles {
         Self { waiting: texts.into_iter().filter_map(of_folder).collect(), shown: BTreeMap::new(), room: max_bytes }
     }
 
+    /// How much was shown of which file, by path.
+    pub(super) fn shown(&self) -> BTreeMap<String, usize> {
+        self.shown.values().map(|(file, kept)| (file.path.clone(), *kept)).collect()
+    }
+
+    /// Takes as shown what was shown before a restart.
+    pub(super) fn recall(&mut self, shown: &BTreeMap<String, usize>) {
+        for (folder, file) in std::mem::take(&mut self.waiting) {
+            match shown.get(&file.path) {
+                Some(kept) => {
+                    self.room = self.room.saturating_sub(*kept);
+                    self.shown.insert(folder, (file, *kept));
+                }
+                None => drop(self.waiting.insert(folder, file)),
+            }
+        }
+    }
+
     /// The file of the root.
     pub(super) fn of_root(&mut self) -> Shown {
         self.show([Folder::new()].into())
@@ -230,6 +248,18 @@ mod tests {
             files.forgotten();
             assert_eq!(brought_in(&mut files, "list_files", json!({"path": "a"})), of_a);
         }
+    }
+
+    #[test]
+    fn a_restart_forgets_nothing() {
+        let paths = ["AGENTS.md", "a/AGENTS.md", "z/AGENTS.md"];
+        let mut before = files(250, &paths);
+        before.of_root();
+        brought_in(&mut before, "list_files", json!({"path": "a"}));
+        let mut after = files(250, &paths);
+        after.recall(&before.shown());
+        assert_eq!(brought_in(&mut after, "list_files", json!({"path": "a"})), []);
+        assert_eq!(brought_in(&mut after, "list_files", json!({"path": "z"})), [("z/AGENTS.md".to_owned(), 50)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use atelier_agent::wire::Object;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{CurrentPatch, references::Objection};
@@ -25,7 +26,7 @@ impl fmt::Debug for ChecksToRun {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Checks(Vec<CheckRun>);
 
 impl Checks {

@@ -23,7 +23,7 @@ impl Session {
     /// Shortens what is sent; every call in it must have its result by now.
     pub(super) async fn compact(&self, state: &mut State) -> Result<(), StepError> {
         // Known again with the next answer.
-        let before_tokens = std::mem::take(&mut state.context_used);
+        let before_tokens = std::mem::take(&mut state.counts.context_used);
         let Some(older) = state.conversation.older() else { return Ok(()) };
         let (kept_from, kept_messages) = (older.kept_from, older.kept_messages);
         let messages = [
@@ -34,12 +34,12 @@ impl Session {
             model_id: self.task.model.id(),
             messages: &messages,
             tools: &[],
-            max_output_tokens: state.settings.max_output_tokens,
+            max_output_tokens: self.settings.max_output_tokens,
             listener: Listener::default(),
         };
-        let answer = self.answered(state.settings.model.as_ref(), &request, &state.settings.retry).await;
+        let answer = self.answered(self.settings.model.as_ref(), &request, &self.settings.retry).await;
         let raw = answer.as_ref().map_or("", |answer| answer.raw.as_str());
-        state.settings.transcript.aside("summary", &messages, raw);
+        state.transcript.aside("summary", &messages, raw);
         let mut record = Record::default();
         let summary = match answer {
             Ok(answer) if !answer.message.text.trim().is_empty() => {
@@ -60,16 +60,16 @@ impl Session {
         record.messages.push(Message::User { text: in_place_of_older(&summary) });
         record.events.push(EventBody::Compacted { before_tokens, kept_messages: kept_messages as u64 });
         state.usage = state.usage.plus(record.usage);
-        self.commit(state, record).await?;
+        // The summary is the next message; from then on it stands for what it sums up.
         state.conversation.compact(kept_from);
         state.agents_files.forgotten();
-        Ok(())
+        self.commit(state, record).await
     }
 }
 
 /// Whether the last question came close to what the model can read.
-pub(super) fn is_full(state: &State) -> bool {
-    state.context_used.saturating_mul(100) > state.settings.context_tokens.saturating_mul(FULL_PERCENT)
+pub(super) fn is_full(state: &State, context_tokens: u64) -> bool {
+    state.counts.context_used.saturating_mul(100) > context_tokens.saturating_mul(FULL_PERCENT)
 }
 
 /// The older messages as one text: providers refuse calls and results in a question without tools.

@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::domain::conversation::Message;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::conversation::{Message, ToolCall};
 
 /// Append-only, as in the database; compacting changes only what is sent.
 #[derive(Debug, Default)]
@@ -11,9 +13,22 @@ pub(super) struct Conversation {
     compacted: Option<Compacted>,
 }
 
+/// What comes next, as the messages themselves say.
+#[derive(Debug, PartialEq)]
+pub(super) enum Due {
+    /// Nothing was said yet.
+    Opening,
+    /// The model called tools and waits for their results.
+    Results,
+    /// The model is to be asked.
+    Question,
+    /// The model would end with this explanation.
+    Review(String),
+}
+
 /// What stands for the older part: its summary, and where the messages begin that are still sent as they are.
-#[derive(Debug, Clone, Copy)]
-struct Compacted {
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Compacted {
     summary_at: usize,
     kept_from: usize,
 }
@@ -35,6 +50,33 @@ const HEAD: usize = 2;
 const KEPT: usize = 5;
 
 impl Conversation {
+    /// As the database has it.
+    pub(super) fn recall(messages: Vec<Message>, compacted: Option<Compacted>) -> Self {
+        Self { messages, compacted }
+    }
+
+    pub(super) fn compacted(&self) -> Option<Compacted> {
+        self.compacted
+    }
+
+    pub(super) fn due(&self) -> Due {
+        match self.messages.last() {
+            None => Due::Opening,
+            Some(Message::Assistant(said)) if said.tool_calls.is_empty() => Due::Review(said.text.clone()),
+            Some(_) if self.open_calls().is_empty() => Due::Question,
+            Some(_) => Due::Results,
+        }
+    }
+
+    /// The calls of the last answer that have no result yet.
+    pub(super) fn open_calls(&self) -> Vec<ToolCall> {
+        let results = self.messages.iter().rev().take_while(|message| matches!(message, Message::Tool { .. })).count();
+        match self.messages.iter().rev().nth(results) {
+            Some(Message::Assistant(said)) => said.tool_calls.iter().skip(results).cloned().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub(super) fn extend(&mut self, messages: Vec<Message>) {
         self.messages.extend(messages);
     }
@@ -82,9 +124,9 @@ impl Conversation {
         })
     }
 
-    /// Sends the summary, the last message, in the place of everything between head and `kept_from`.
+    /// Sends the summary, the message that comes next, in the place of everything between head and `kept_from`.
     pub(super) fn compact(&mut self, kept_from: usize) {
-        self.compacted = Some(Compacted { summary_at: self.messages.len().saturating_sub(1), kept_from });
+        self.compacted = Some(Compacted { summary_at: self.messages.len(), kept_from });
     }
 
     fn summary(&self) -> Option<&Message> {
@@ -137,8 +179,8 @@ mod tests {
 
     fn compact(conversation: &mut Conversation, summary: &str) {
         let kept_from = conversation.older().unwrap().kept_from;
-        conversation.extend(vec![user(summary)]);
         conversation.compact(kept_from);
+        conversation.extend(vec![user(summary)]);
     }
 
     /// Every result has its call before it, and every call its result.
@@ -186,5 +228,28 @@ mod tests {
         assert!(of_steps(0).older().is_none());
         assert!(of_steps(1).older().is_none());
         assert!(of_steps(2).older().is_some());
+    }
+
+    #[test]
+    fn what_is_due_follows_from_the_messages() {
+        let mut conversation = Conversation::default();
+        assert_eq!(conversation.due(), Due::Opening);
+        conversation.extend(vec![Message::System { text: "system".to_owned() }, user("instruction")]);
+        assert_eq!(conversation.due(), Due::Question);
+        let call = |id: &str| ToolCall { id: id.to_owned(), name: "ls".to_owned(), arguments: json!({}) };
+        let result =
+            |id: &str| Message::Tool { call_id: id.to_owned(), name: "ls".to_owned(), content: "x".to_owned() };
+        let two = AssistantMessage { tool_calls: vec![call("1"), call("2")], ..AssistantMessage::default() };
+        conversation.extend(vec![Message::Assistant(two)]);
+        assert_eq!((conversation.due(), conversation.open_calls().len()), (Due::Results, 2));
+        conversation.extend(vec![result("1")]);
+        assert_eq!((conversation.due(), conversation.open_calls()), (Due::Results, vec![call("2")]));
+        conversation.extend(vec![result("2")]);
+        assert_eq!(conversation.due(), Due::Question);
+        let done = AssistantMessage { text: "Done.".to_owned(), ..AssistantMessage::default() };
+        conversation.extend(vec![Message::Assistant(done)]);
+        assert_eq!(conversation.due(), Due::Review("Done.".to_owned()));
+        conversation.extend(vec![user("A reviewer asks for more.")]);
+        assert_eq!(conversation.due(), Due::Question);
     }
 }

@@ -73,13 +73,13 @@ impl Session {
         explanation: &str,
         mut answered: Record,
     ) -> Result<Review, StepError> {
-        let Some(critic) = state.settings.critic.clone() else { return Ok(Review::Finish(answered)) };
+        let Some(critic) = self.settings.critic.clone() else { return Ok(Review::Finish(answered)) };
         if let Some(reason) = self.reason_not_to_ask(state, &critic) {
             answered.events.push(EventBody::Warning { message: reason });
             return Ok(Review::Finish(answered));
         }
-        state.critiques += 1;
-        let round = state.critiques;
+        state.counts.critiques += 1;
+        let round = state.counts.critiques;
         let message = format!("{} reads the patch, round {round} of at most {}.", critic.name, critic.max_rounds);
         answered.events.push(EventBody::Note { message });
         self.commit(state, answered).await?;
@@ -111,7 +111,7 @@ impl Session {
     }
 
     fn reason_not_to_ask(&self, state: &State, critic: &Critic) -> Option<String> {
-        if state.critiques >= critic.max_rounds {
+        if state.counts.critiques >= critic.max_rounds {
             let rounds = critic.max_rounds;
             return Some(format!("{} was asked {rounds} times; the last changes were not reviewed.", critic.name));
         }
@@ -140,13 +140,13 @@ impl Session {
             model_id: critic.name.id(),
             messages: &messages,
             tools: &[verdict_tool()],
-            max_output_tokens: state.settings.max_output_tokens,
+            max_output_tokens: self.settings.max_output_tokens,
             listener: Listener::default(),
         };
-        let retry = RetryPolicy { tries: state.settings.retry.tries.min(TRIES), ..state.settings.retry };
+        let retry = RetryPolicy { tries: self.settings.retry.tries.min(TRIES), ..self.settings.retry };
         let answer = self.answered(critic.model.as_ref(), &request, &retry).await;
         let raw = answer.as_ref().map_or("", |answer| answer.raw.as_str());
-        state.settings.transcript.aside(&format!("critique {round}"), &messages, raw);
+        state.transcript.aside(&format!("critique {round}"), &messages, raw);
         match answer {
             Ok(answer) => (read_verdict(&answer.message), answer.usage),
             Err(error) => (Err(without_full_stop(&error)), error.usage()),

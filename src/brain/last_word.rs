@@ -1,5 +1,7 @@
 //! What has to hold before the model's last word is taken. Whatever is missing is said to it once; then it is its own word.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     critique::Review,
     limits,
@@ -12,7 +14,8 @@ use crate::{
 };
 
 /// What the model was told already.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Told {
     references: bool,
     checks: bool,
@@ -31,7 +34,7 @@ impl Session {
             if let Some(objection) = self.to_references(state, explanation).await {
                 return Ok(sent_back(answered, objection));
             }
-            if let Some(objection) = to_checks(state).await {
+            if let Some(objection) = self.to_checks(state).await {
                 return Ok(sent_back(answered, objection));
             }
         }
@@ -39,14 +42,14 @@ impl Session {
     }
 
     async fn to_references(&self, state: &mut State, explanation: &str) -> Option<Objection> {
-        if state.told.references {
+        if state.counts.told.references {
             return None;
         }
-        let check = state.settings.reference_check.clone()?;
+        let check = self.settings.reference_check.clone()?;
         match (check.0)(explanation.to_owned()).await {
             Ok(checked) => {
                 let objection = references::objection(&checked)?;
-                state.told.references = true;
+                state.counts.told.references = true;
                 Some(objection)
             }
             Err(error) => {
@@ -55,19 +58,19 @@ impl Session {
             }
         }
     }
-}
 
-/// Where nothing changed there is nothing to check.
-async fn to_checks(state: &mut State) -> Option<Objection> {
-    let current_patch = state.settings.checks.as_ref().filter(|_| !state.told.checks)?.current_patch.clone();
-    let objection = state.checks.objection()?;
-    match current_patch().await {
-        Ok(patch) if patch.trim().is_empty() => return None,
-        Ok(_) => {}
-        Err(error) => tracing::warn!(error, "whether anything changed is not known"),
+    /// Where nothing changed there is nothing to check.
+    async fn to_checks(&self, state: &mut State) -> Option<Objection> {
+        let current_patch = self.settings.checks.as_ref().filter(|_| !state.counts.told.checks)?.current_patch.clone();
+        let objection = state.checks.objection()?;
+        match current_patch().await {
+            Ok(patch) if patch.trim().is_empty() => return None,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error, "whether anything changed is not known"),
+        }
+        state.counts.told.checks = true;
+        Some(objection)
     }
-    state.told.checks = true;
-    Some(objection)
 }
 
 fn sent_back(mut answered: Record, Objection { to_person, to_model }: Objection) -> Review {

@@ -7,6 +7,7 @@ mod conversation;
 mod critique;
 mod last_word;
 mod limits;
+mod memory;
 mod offer;
 mod prompt;
 mod references;
@@ -19,7 +20,7 @@ mod turn;
 
 pub(crate) use checks::ChecksToRun;
 pub(crate) use critique::{Critic, CurrentPatch};
+pub(crate) use memory::after_loss;
 pub(crate) use offer::EditWay;
 pub(crate) use references::ReferenceCheck;
 pub(crate) use session::{Outcome, Session, SessionSettings, StepError};
-pub(crate) use transcript::Transcript;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,12 +13,21 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ChecksToRun, Critic, EditWay, ReferenceCheck, Transcript, agents_files::AgentsFiles, checks::Checks,
-    conversation::Conversation, last_word::Told, offer, prompt, speaker::Speaker, stuck::StuckWatch, tool_text,
+    ChecksToRun, Critic, EditWay, ReferenceCheck,
+    agents_files::AgentsFiles,
+    checks::Checks,
+    conversation::{Conversation, Due},
+    critique::Review,
+    memory::Counts,
+    offer, prompt,
+    speaker::Speaker,
+    stuck::StuckWatch,
+    tool_text,
+    transcript::Transcript,
 };
 use crate::{
     config::OnOom,
-    db::{Db, DbError, Record, SpeakerHash, StoredReply},
+    db::{Db, DbError, Decided, Ending, Record, SpeakerHash, StoredReply},
     domain::{
         conversation::{Message, ToolCall},
         event::{EventBody, milliseconds},
@@ -49,7 +59,8 @@ pub(crate) struct SessionSettings {
     pub(crate) checks: Option<ChecksToRun>,
     /// Of an answer that has to name lines.
     pub(crate) reference_check: Option<ReferenceCheck>,
-    pub(crate) transcript: Transcript,
+    /// Where the transcript is written.
+    pub(crate) logs: PathBuf,
 }
 
 /// How the conversation ended.
@@ -59,7 +70,7 @@ pub(crate) enum Outcome {
     Failed(Failure),
 }
 
-/// Why a step is not answered. The agent's fault, but for the last.
+/// Why a step is not answered. The agent's fault, but for the last two.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
     #[error("this socket belongs to another task")]
@@ -72,43 +83,48 @@ pub(crate) enum StepError {
     NothingWaits,
     #[error("the task has ended")]
     Ended,
+    /// The next server answers the same request.
+    #[error("the server is stopping; ask again")]
+    Stopping,
     #[error(transparent)]
     Db(#[from] DbError),
 }
 
 /// The brain of one task, behind its socket. Requests are answered one at a time.
+///
+/// Everything it knows is in the database, and nothing is done twice: a server that was killed in the middle of a step
+/// reads it back and goes on where the record ends. Only a question whose answer was not stored yet is asked again.
 #[derive(Debug)]
 pub(crate) struct Session {
     pub(super) task: Task,
     pub(super) db: Db,
     pub(super) tools: Vec<Tool>,
     speaker: Speaker,
-    state: Mutex<State>,
-    outcome: mpsc::UnboundedSender<Outcome>,
+    pub(super) settings: SessionSettings,
+    /// None after the database failed: what is in memory may be ahead of the disk then, so it is read anew.
+    state: Mutex<Option<State>>,
+    pub(super) outcome: mpsc::UnboundedSender<Outcome>,
     /// The task is over, however it ended: an answer that is still being waited for is not worth its price.
     over: CancellationToken,
+    /// The server stops and the task goes on later.
+    stopping: CancellationToken,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) settings: SessionSettings,
     pub(super) conversation: Conversation,
-    /// Tokens of the last question.
-    pub(super) context_used: u64,
     /// Tool calls of the last answer that wait for their results; the first one is with the agent.
     pub(super) calls: VecDeque<ToolCall>,
     pub(super) stuck: StuckWatch,
     pub(super) agents_files: AgentsFiles,
-    /// How often the critic was asked.
-    pub(super) critiques: u32,
     pub(super) checks: Checks,
-    pub(super) told: Told,
-    handed_out_at: Instant,
-    last_seq: Option<u64>,
+    pub(super) transcript: Transcript,
+    pub(super) counts: Counts,
+    pub(super) handed_out_at: Instant,
+    pub(super) last_seq: Option<u64>,
     pub(super) steps: u32,
-    call_number: u32,
     pub(super) usage: Usage,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 /// Bytes kept of one text in an event; the whole of it is in the conversation and the logs.
@@ -119,38 +135,22 @@ const MAX_REASON: usize = 500;
 const MAX_TOOL_TEXT: usize = 128 * 1024;
 
 impl Session {
-    /// A new conversation; its end comes over the returned channel. It works until `over`.
-    pub(crate) fn new(
+    /// Begins the conversation, or goes on with it as far as it is recorded; its end comes over the returned channel. It
+    /// works until `over`.
+    pub(crate) async fn open(
         task: Task,
         db: Db,
-        mut settings: SessionSettings,
+        settings: SessionSettings,
         over: CancellationToken,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<Outcome>) {
+    ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Outcome>), DbError> {
         let (outcome, ended) = mpsc::unbounded_channel();
         let tools = offer::tools(task.mode, settings.edit_way);
-        let texts = std::mem::take(&mut settings.agents_files);
-        let agents_files = AgentsFiles::new(texts, settings.agents_files_max_bytes);
-        let checks = settings.checks.as_ref().map(|checks| checks.commands.clone()).unwrap_or_default();
-        let checks = Checks::new(checks);
-        let state = State {
-            settings,
-            conversation: Conversation::default(),
-            context_used: 0,
-            calls: VecDeque::new(),
-            stuck: StuckWatch::default(),
-            agents_files,
-            critiques: 0,
-            checks,
-            told: Told::default(),
-            handed_out_at: Instant::now(),
-            last_seq: None,
-            steps: 0,
-            call_number: 0,
-            usage: Usage::default(),
-            ended: false,
-        };
+        let stopping = CancellationToken::new();
         let speaker = Speaker::new(db.clone(), task.id.clone());
-        (Arc::new(Self { task, db, tools, speaker, state: Mutex::new(state), outcome, over }), ended)
+        let session = Self { task, db, tools, speaker, settings, state: Mutex::default(), outcome, over, stopping };
+        let state = session.recall().await?;
+        *session.state.lock().await = Some(state);
+        Ok((Arc::new(session), ended))
     }
 
     /// Whether one with this secret may speak for the agent; to be asked before anything long is read from it.
@@ -165,16 +165,26 @@ impl Session {
 
     /// How long the agent has had something to do without a word; `None` while the server has.
     pub(crate) fn silence(&self) -> Option<Duration> {
-        self.state.try_lock().ok().map(|state| state.handed_out_at.elapsed())
+        self.state.try_lock().ok()?.as_ref().map(|state| state.handed_out_at.elapsed())
+    }
+
+    /// Takes no request any more. One that is being answered may come to its end within `patience`, so that an answer that
+    /// is paid for is not lost.
+    pub(crate) async fn stop(&self, patience: Duration) {
+        self.stopping.cancel();
+        if tokio::time::timeout(patience, self.state.lock()).await.is_err() {
+            tracing::info!("a question is left open; the next start asks it again");
+        }
     }
 
     /// Answers one request. The work goes on when the caller goes away: its answer is stored, and a repetition of the
     /// request gets it without a second call of the model. Only the end of the task breaks it off.
     pub(crate) async fn step(self: Arc<Self>, request: StepRequest, secret: SpeakerHash) -> Result<Value, StepError> {
-        let over = self.over.clone();
+        let (over, stopping) = (self.over.clone(), self.stopping.clone());
         let work = over.run_until_cancelled_owned(async move { self.answer(request, secret).await });
         match tokio::spawn(work).await {
             Ok(Some(answer)) => answer,
+            _ if stopping.is_cancelled() => Err(StepError::Stopping),
             Ok(None) | Err(_) => Err(StepError::Ended),
         }
     }
@@ -186,7 +196,22 @@ impl Session {
         if !self.speaker.hears(secret).await? {
             return Err(StepError::OtherSpeaker);
         }
-        let mut state = self.state.lock().await;
+        let mut kept = self.state.lock().await;
+        if self.stopping.is_cancelled() {
+            return Err(StepError::Stopping);
+        }
+        let mut state = match kept.take() {
+            Some(state) => state,
+            None => self.recall().await?,
+        };
+        let reply = self.reply(&mut state, request).await;
+        if !matches!(reply, Err(StepError::Db(_))) {
+            *kept = Some(state);
+        }
+        reply
+    }
+
+    async fn reply(&self, state: &mut State, request: StepRequest) -> Result<Value, StepError> {
         if let Some(seq) = request.seq {
             if let Some(stored) = self.db.reply(&self.task.id, seq).await? {
                 return Ok(stored);
@@ -199,14 +224,32 @@ impl Session {
         if state.ended {
             return Err(StepError::Ended);
         }
-        let reply = match request.payload {
-            Payload::Start { .. } => self.start(&mut state, request.seq).await?,
-            Payload::ToolResult { name, result, .. } => {
-                self.tool_result(&mut state, request.seq, &name, &result).await?
-            }
-            Payload::AgentAbort { reason } => {
+        let reply = match (request.payload, state.conversation.due()) {
+            (Payload::AgentAbort { reason }, _) => {
                 let failure = aborted(&reason);
-                self.end(&mut state, Outcome::Failed(failure), request.seq, Record::default()).await?
+                self.end(state, Outcome::Failed(failure), request.seq, Record::default()).await?
+            }
+            (Payload::ToolResult { name, result, .. }, Due::Results) => {
+                self.tool_result(state, request.seq, &name, &result).await?
+            }
+            (Payload::ToolResult { .. }, Due::Opening) => return Err(StepError::NothingWaits),
+            (Payload::Start { .. }, Due::Opening) => self.start(state, request.seq).await?,
+            // An agent that starts again gets the call it has not answered yet.
+            (Payload::Start { .. }, Due::Results) => {
+                let call = state.calls.front().cloned().ok_or(StepError::NothingWaits)?;
+                self.hand_out(state, &call, request.seq, Record::default()).await?
+            }
+            // This request was taken in before, and the server ended before it was answered.
+            (_, Due::Question) => self.ask(state, request.seq, Record::default()).await?,
+            (_, Due::Review(explanation)) => {
+                // The round that was broken off does not count.
+                state.counts.critiques = state.counts.critiques.saturating_sub(1);
+                match self.may_end(state, &explanation, Record::default()).await? {
+                    Review::Finish(record) => {
+                        self.end(state, Outcome::Finished { summary: explanation }, request.seq, record).await?
+                    }
+                    Review::GoOn(record) => self.ask(state, request.seq, record).await?,
+                }
             }
         };
         state.last_seq = request.seq.or(state.last_seq);
@@ -214,13 +257,9 @@ impl Session {
     }
 
     async fn start(&self, state: &mut State, seq: Option<u64>) -> Result<Value, StepError> {
-        // An agent that starts again gets the call it has not answered yet.
-        if let Some(call) = state.calls.front().cloned() {
-            return self.hand_out(state, &call, seq, Record::default()).await;
-        }
         let conventions = state.agents_files.of_root();
         let (messages, events) =
-            (prompt::opening(&self.task, &conventions.text, state.settings.checks.as_ref()), conventions.events);
+            (prompt::opening(&self.task, &conventions.text, self.settings.checks.as_ref()), conventions.events);
         self.ask(state, seq, Record { messages, events, ..Record::default() }).await
     }
 
@@ -247,7 +286,7 @@ impl Session {
             messages: vec![Message::Tool { call_id: call.id, name: call.name.clone(), content }],
             events: vec![EventBody::ToolReturned {
                 step: state.steps,
-                call: state.call_number,
+                call: state.counts.calls,
                 name: call.name,
                 result: cut_strings(result, MAX_EVENT_TEXT),
                 duration_ms: milliseconds(state.handed_out_at.elapsed()),
@@ -257,7 +296,7 @@ impl Session {
         record.events.extend(conventions.events);
         if let Some(happened) = result.get(OUT_OF_MEMORY).and_then(Value::as_str) {
             let happened = head_and_tail(happened, MAX_REASON);
-            match state.settings.on_oom {
+            match self.settings.on_oom {
                 OnOom::End => return self.end(state, Outcome::Failed(out_of_memory(&happened)), seq, record).await,
                 OnOom::Tell => {
                     record.events.push(EventBody::Warning { message: format!("Out of memory: {happened}.") });
@@ -277,10 +316,10 @@ impl Session {
         seq: Option<u64>,
         mut record: Record,
     ) -> Result<Value, StepError> {
-        state.call_number += 1;
+        state.counts.calls += 1;
         record.events.push(EventBody::ToolCalled {
             step: state.steps,
-            call: state.call_number,
+            call: state.counts.calls,
             name: call.name.clone(),
             arguments: cut_value(&call.arguments, MAX_EVENT_TEXT),
         });
@@ -298,10 +337,15 @@ impl Session {
         mut record: Record,
     ) -> Result<Value, StepError> {
         record.events.extend(state.checks.report());
-        let summary = match &outcome {
-            Outcome::Finished { summary } => summary.clone(),
-            Outcome::Failed(failure) => failure.message.clone(),
+        let (summary, decided) = match &outcome {
+            Outcome::Finished { summary } => {
+                (summary.clone(), Decided { ending: Ending::Completed, summary: Some(summary.clone()) })
+            }
+            Outcome::Failed(failure) => {
+                (failure.message.clone(), Decided { ending: Ending::Failed(failure.clone()), summary: None })
+            }
         };
+        let record = Record { decided: Some(decided), ..record };
         let reply = self.send(state, seq, record, wire(&Reply::Finish { summary })).await?;
         state.ended = true;
         // Nobody waits when the task was cancelled meanwhile.
@@ -322,9 +366,10 @@ impl Session {
         Ok(reply)
     }
 
-    /// First the disk, then the memory.
-    pub(super) async fn commit(&self, state: &mut State, record: Record) -> Result<(), StepError> {
+    /// Puts the record and everything the state knows onto the disk.
+    pub(super) async fn commit(&self, state: &mut State, mut record: Record) -> Result<(), StepError> {
         let messages = record.messages.clone();
+        record.memory = Some(state.memory()?);
         self.db.record(&self.task.id, record).await?;
         state.conversation.extend(messages);
         Ok(())

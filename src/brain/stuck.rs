@@ -9,6 +9,7 @@ use std::{
 };
 
 use atelier_agent::wire::Object;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::domain::{
@@ -17,7 +18,7 @@ use crate::domain::{
 };
 
 /// What the model did since it last made headway, as far as a repetition can be seen in it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct StuckWatch {
     /// The last calls, oldest first.
     recent: VecDeque<Seen>,
@@ -36,14 +37,14 @@ pub(super) enum Stuck {
 }
 
 /// One call and its result; what they say does not matter here, only whether it is the same again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     call: u64,
     result: u64,
     failed: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Repetition {
     SameResult,
     SameFailure,

@@ -49,7 +49,7 @@ impl Session {
             if let Some(failure) = limits::reached(&self.task.limits, state.steps, state.usage) {
                 return self.end(state, Outcome::Failed(failure), seq, before).await;
             }
-            if compaction::is_full(state) {
+            if compaction::is_full(state, self.settings.context_tokens) {
                 self.commit(state, before).await?;
                 self.compact(state).await?;
                 before = Record::default();
@@ -78,9 +78,9 @@ impl Session {
                     }
                 }
             }
-            self.commit(state, record).await?;
             state.stuck.silent();
-            before = Record { messages: vec![Message::User { text: SAY_SOMETHING.to_owned() }], ..Record::default() };
+            before = record;
+            before.messages.push(Message::User { text: SAY_SOMETHING.to_owned() });
         }
     }
 
@@ -93,7 +93,7 @@ impl Session {
         let step = state.steps + 1;
         before.events.push(EventBody::ModelAsked { step });
         self.commit(state, before).await?;
-        if let Err(error) = state.settings.transcript.prompt(state.conversation.all()) {
+        if let Err(error) = state.transcript.prompt(state.conversation.all()) {
             tracing::warn!(%error, "cannot write prompt.txt");
         }
         let asked_at = Instant::now();
@@ -101,12 +101,12 @@ impl Session {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
-        if let Err(error) = state.settings.transcript.response(step, &answer.raw) {
+        if let Err(error) = state.transcript.response(step, &answer.raw) {
             tracing::warn!(%error, "cannot write llm_response.txt");
         }
         state.steps = step;
         state.usage = state.usage.plus(answer.usage);
-        state.context_used = answer.usage.input_tokens;
+        state.counts.context_used = answer.usage.input_tokens;
         let record = Record {
             messages: vec![Message::Assistant(answer.message.clone())],
             events: vec![EventBody::ModelReplied {
@@ -125,7 +125,7 @@ impl Session {
     }
 
     async fn model_answer(&self, state: &State) -> Result<Answer, LlmError> {
-        let settings = &state.settings;
+        let settings = &self.settings;
         let request = Request {
             model_id: self.task.model.id(),
             messages: &state.conversation.sent(),

@@ -18,3 +18,11 @@ pub(super) fn append(connection: &Connection, id: &TaskId, message: &Message) ->
         .execute(params![id.as_str(), redact::to_json(message)?])?;
     Ok(())
 }
+
+/// All messages, in order.
+pub(super) fn all(connection: &Connection, id: &TaskId) -> Result<Vec<Message>, DbError> {
+    let mut statement =
+        connection.prepare_cached("SELECT message FROM messages WHERE task_id = ?1 ORDER BY position")?;
+    let messages = statement.query_map([id.as_str()], |row| row.get::<_, String>(0))?;
+    messages.map(|message| Ok(serde_json::from_str(&message?)?)).collect()
+}

@@ -2,7 +2,8 @@
 //!
 //! Two threads own a connection each: one writes, one reads. Callers send closures and await the answer; a caller that
 //! has gone away is ignored, the work is done all the same. Every write is one immediate transaction, on disk
-//! (`synchronous = FULL`) before the caller hears of it. Texts are masked as they are written.
+//! (`synchronous = FULL`) before the caller hears of it. Texts are masked as they are written. A running task is all in
+//! here: `unfinished` and `record` give back what a restarted server needs to go on with it.
 
 mod conversation;
 mod copy;
@@ -17,6 +18,7 @@ mod step_speakers;
 mod tasks;
 mod thread;
 mod training;
+mod unfinished;
 
 use std::path::{Path, PathBuf};
 
@@ -31,6 +33,7 @@ pub(crate) use replies::StoredReply;
 pub(crate) use step_speakers::SpeakerHash;
 pub(crate) use tasks::{Ending, TaskFilter};
 use thread::ConnectionThread;
+pub(crate) use unfinished::{Decided, Unfinished};
 
 /// The database. Clones share the threads; they end with the last clone.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub(crate) enum DbError {
     Damaged { path: PathBuf, report: String },
     #[error("{} cannot be opened: {error}; check who owns it", path.display())]
     Open { path: PathBuf, error: std::io::Error },
+    #[error("cannot copy the database to {} before its update ({error}); make room or move the file away", path.display())]
+    Copy { path: PathBuf, error: Box<dyn std::error::Error + Send + Sync> },
     #[error("the database thread has ended")]
     Closed,
     #[error("no such task")]

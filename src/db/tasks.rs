@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Db, DbError, events, feedback};
+use super::{Db, DbError, Unfinished, events, feedback, unfinished};
 use crate::{
     domain::{
         event::EventBody,
@@ -27,7 +27,8 @@ pub(crate) struct TaskFilter {
 }
 
 /// How a task ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", content = "failure", rename_all = "snake_case")]
 pub(crate) enum Ending {
     Completed,
     Failed(Failure),
@@ -87,16 +88,6 @@ impl Db {
         .await
     }
 
-    /// The ids of all tasks, in no order.
-    pub(crate) async fn task_ids(&self) -> Result<Vec<TaskId>, DbError> {
-        self.read(|connection| {
-            let mut statement = connection.prepare("SELECT id FROM tasks")?;
-            let ids = statement.query_map([], |row| row.get::<_, String>(0))?;
-            ids.map(|id| word(id?)).collect()
-        })
-        .await
-    }
-
     /// How many tasks are in a status.
     pub(crate) async fn count_tasks(&self, status: Status) -> Result<u64, DbError> {
         self.read(move |connection| {
@@ -120,7 +111,7 @@ impl Db {
     }
 
     /// Makes the task that waited longest a running one.
-    pub(crate) async fn claim_next(&self) -> Result<Option<Task>, DbError> {
+    pub(crate) async fn claim_next(&self) -> Result<Option<Unfinished>, DbError> {
         let claimed = self
             .write(|transaction| {
                 let now = Timestamp::now().to_string();
@@ -135,41 +126,22 @@ impl Db {
                 let Some(id) = claimed else { return Ok(None) };
                 let id: TaskId = id.parse().map_err(|_| DbError::NoSuchTask)?;
                 events::append(transaction, &id, &EventBody::Status { status: Status::Running, failure: None })?;
-                find(transaction, &id).map(Some)
+                let mut statement = transaction.prepare_cached("SELECT * FROM tasks WHERE id = ?1")?;
+                let mut rows = statement.query([id.as_str()])?;
+                rows.next()?.map(unfinished::from_row).transpose()
             })
             .await?;
-        if let Some(task) = &claimed {
-            let _ = self.changes.send(task.id.clone());
+        if let Some(claimed) = &claimed {
+            let _ = self.changes.send(claimed.task.id.clone());
         }
         Ok(claimed)
     }
 
-    /// The work on a task broke off. It keeps the stage it is in, whatever is tidied up after it.
-    pub(crate) async fn halt(&self, id: &TaskId) -> Result<(), DbError> {
-        self.write_task(id, |transaction, id| {
-            transaction.execute("UPDATE tasks SET halted = 1 WHERE id = ?1", [id.as_str()])?;
-            Ok(())
-        })
-        .await
-    }
-
     pub(crate) async fn enter_stage(&self, id: &TaskId, stage: Stage) -> Result<(), DbError> {
-        self.write_task(id, move |transaction, id| {
-            let changed = transaction
-                .prepare_cached(
-                    "UPDATE tasks SET stage = CASE halted WHEN 0 THEN ?2 ELSE stage END
-                     WHERE id = ?1 AND status = 'running'",
-                )?
-                .execute(params![id.as_str(), stage.as_str()])?;
-            if changed == 0 {
-                return Err(DbError::Ended);
-            }
-            events::append(transaction, id, &EventBody::Stage { stage })
-        })
-        .await
+        self.write_task(id, move |transaction, id| enter(transaction, id, stage)).await
     }
 
-    /// Keeps the explanation and the counts of the patch.
+    /// Keeps the explanation and the counts of the patch: what is to be shown of the task is on disk.
     pub(crate) async fn set_result(
         &self,
         id: &TaskId,
@@ -178,7 +150,9 @@ impl Db {
     ) -> Result<(), DbError> {
         self.write_task(id, move |transaction, id| {
             transaction
-                .prepare_cached("UPDATE tasks SET summary = ?2, diff = ?3 WHERE id = ?1 AND status = 'running'")?
+                .prepare_cached(
+                    "UPDATE tasks SET summary = ?2, diff = ?3, collected = 1 WHERE id = ?1 AND status = 'running'",
+                )?
                 .execute(params![id.as_str(), summary.as_deref().map(redact::mask), json_option(diff.as_ref())?])?;
             match diff {
                 Some(diff) => events::append(transaction, id, &EventBody::Diff { diff }),
@@ -222,6 +196,21 @@ impl Db {
     }
 }
 
+/// A task that is going to fail or was cancelled keeps the stage it was in, whatever is tidied up after it.
+pub(super) fn enter(connection: &Connection, id: &TaskId, stage: Stage) -> Result<(), DbError> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE tasks
+             SET stage = CASE WHEN coalesce(json_extract(ending, '$.status'), 'completed') = 'completed' THEN ?2 ELSE stage END
+             WHERE id = ?1 AND status = 'running'",
+        )?
+        .execute(params![id.as_str(), stage.as_str()])?;
+    if changed == 0 {
+        return Err(DbError::Ended);
+    }
+    events::append(connection, id, &EventBody::Stage { stage })
+}
+
 fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
     connection
         .prepare_cached(
@@ -249,7 +238,7 @@ pub(super) fn find(connection: &Connection, id: &TaskId) -> Result<Task, DbError
     from_row(rows.next()?.ok_or(DbError::NoSuchTask)?)
 }
 
-fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
+pub(super) fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
     let text = |column: &str| row.get::<_, String>(column);
     let optional = |column: &str| row.get::<_, Option<String>>(column);
     Ok(Task {

@@ -3,6 +3,7 @@
 use std::{
     fs::{OpenOptions, Permissions},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::mpsc,
     time::Duration,
@@ -47,7 +48,10 @@ impl ConnectionThread {
                 Ok(mut connection) => {
                     let _ = opened.send(Ok(()));
                     for job in queue {
-                        job(&mut connection);
+                        // A closure that panics breaks its own transaction, and nobody else's.
+                        if catch_unwind(AssertUnwindSafe(|| job(&mut connection))).is_err() {
+                            tracing::error!("a piece of work on the database panicked");
+                        }
                     }
                 }
             })
@@ -72,6 +76,9 @@ impl ConnectionThread {
 }
 
 fn open(path: &Path, access: Access) -> Result<Connection, DbError> {
+    if access == Access::Write {
+        migrations::check(path)?;
+    }
     let flags = match access {
         Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
@@ -92,4 +99,35 @@ fn open(path: &Path, access: Access) -> Result<Connection, DbError> {
     }
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_writer_outlives_a_panic_and_a_caller_that_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let thread = ConnectionThread::start(&folder.path().join("x.db"), Access::Write).await.unwrap();
+        let insert = |connection: &Connection| {
+            Ok(connection.execute("INSERT INTO sessions VALUES (randomblob(8), '', '')", [])?)
+        };
+        let panicked: Result<(), DbError> = thread
+            .run(move |connection| {
+                let transaction = connection.transaction()?;
+                insert(&transaction)?;
+                panic!("a test panics on purpose")
+            })
+            .await;
+        assert!(matches!(panicked, Err(DbError::Closed)));
+        // Asked once, and gone before the answer.
+        drop(thread.run(move |connection| insert(connection)).now_or_never());
+        let count: u32 = thread
+            .run(|connection| Ok(connection.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?))
+            .await
+            .unwrap();
+        assert_eq!(count, 1);
+    }
 }

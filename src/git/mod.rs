@@ -29,4 +29,5 @@ mod walk;
 pub(crate) use clone::{CloneLimits, CloneRequest, clone};
 pub(crate) use clone_error::CloneError;
 pub(crate) use kept_files::{FileLines, KeptFile, kept_file};
+pub(crate) use named_files::NamedFiles;
 pub(crate) use snapshot::{Snapshot, SnapshotError, SnapshotLimits, Snapshots};

@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use git2::{Index, IndexEntry, IndexTime, ObjectType, Oid, Repository, RepositoryInitOptions};
 
 use super::stat_cache::StatCache;
@@ -20,8 +22,9 @@ pub(crate) struct Snapshots {
 }
 
 /// The code at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
+    #[serde(with = "hexadecimal")]
     pub(super) tree: Oid,
     /// What a person should know is missing, a bounded number of them.
     pub(crate) skipped: Vec<Skipped>,
@@ -33,11 +36,24 @@ pub(crate) struct Snapshot {
 }
 
 /// Something that is there but not in the snapshot.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Skipped {
     /// Without a leading slash; bytes.
     pub(crate) path: Vec<u8>,
     pub(crate) reason: SkipReason,
+}
+
+mod hexadecimal {
+    use git2::Oid;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(id: &Oid, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(id)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Oid, D::Error> {
+        Oid::from_str(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
 }
 
 impl fmt::Display for Skipped {
@@ -53,7 +69,8 @@ impl fmt::Display for Skipped {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum SkipReason {
     /// A FIFO, a socket or a device.
     Special,

@@ -6,10 +6,7 @@ use futures_util::FutureExt;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Pipeline,
-    stages::{fetch::Fetched, setup::Prepared},
-};
+use super::Pipeline;
 use crate::{
     blocking,
     brain::CurrentPatch,
@@ -29,17 +26,17 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub(super) fn current_patch(
     pipeline: &Pipeline,
     task: &Task,
-    fetched: &Fetched,
-    prepared: &Prepared,
+    (before, after_setup): (&Snapshot, &Snapshot),
+    looking: &Looking,
     done: &CancellationToken,
 ) -> CurrentPatch {
     let look = Look {
         folder: pipeline.data_dir.task(&task.id),
-        before: fetched.snapshot.clone(),
-        after_setup: prepared.snapshot.clone(),
+        before: before.clone(),
+        after_setup: after_setup.clone(),
         limits: SnapshotLimits::from(&pipeline.config.source),
     };
-    let (look, looking, done) = (Arc::new(look), prepared.looking.clone(), done.clone());
+    let (look, looking, done) = (Arc::new(look), looking.clone(), done.clone());
     Arc::new(move || {
         let (look, looking, done) = (look.clone(), looking.clone(), done.clone());
         async move {

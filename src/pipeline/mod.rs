@@ -1,5 +1,6 @@
 //! The way of one task, from the queue to its clean end.
 
+mod checkpoint;
 mod ending;
 pub(crate) mod gate;
 pub(crate) mod housekeeping;
@@ -9,6 +10,7 @@ pub(crate) mod observer;
 pub(crate) mod queue;
 pub(crate) mod recovery;
 mod references;
+mod resume;
 mod run_task;
 mod stages;
 pub(crate) mod worker;

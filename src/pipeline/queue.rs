@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     data_dir::{DataDir, make_private_dir},
-    db::{Db, DbError, Ending},
+    db::{Db, DbError, Decided, Ending},
     domain::{
         failure::Failure,
         task::{NewTask, Status, Task},
@@ -118,6 +118,12 @@ impl Queue {
     pub(crate) async fn cancel(&self, id: &TaskId) -> Result<(), DbError> {
         match self.shared.db.cancel_queued(id).await {
             Err(DbError::Ended) => {
+                // On disk first: a server that is killed now ends the task all the same.
+                let decided = Decided { ending: Ending::Cancelled, summary: None };
+                match self.shared.db.decide(id, decided).await {
+                    Ok(_) | Err(DbError::Ended) => {}
+                    Err(error) => return Err(error),
+                }
                 // The worker may have claimed the task and not listed it yet: it finds the cancelled token then.
                 self.token(id).cancel();
                 if self.shared.db.task(id).await?.status.is_final() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::{Pipeline, stages::setup::Prepared};
+use super::Pipeline;
 use crate::{
     blocking,
     brain::ReferenceCheck,
@@ -17,11 +17,11 @@ use crate::{
 };
 
 /// For an answer about code, which the agent cannot change: what setup left is what it sees.
-pub(super) fn check_before_the_end(pipeline: &Pipeline, task: &Task, prepared: &Prepared) -> Option<ReferenceCheck> {
+pub(super) fn check_before_the_end(pipeline: &Pipeline, task: &Task, after_setup: &Snapshot) -> Option<ReferenceCheck> {
     if task.mode != Mode::Analyze {
         return None;
     }
-    let (git, snapshot) = (pipeline.data_dir.task(&task.id).git(), Arc::new(prepared.snapshot.clone()));
+    let (git, snapshot) = (pipeline.data_dir.task(&task.id).git(), Arc::new(after_setup.clone()));
     Some(ReferenceCheck(Arc::new(move |text| {
         let (git, snapshot) = (git.clone(), snapshot.clone());
         let work = move || checked(&Snapshots::open(&git)?, &snapshot, &text);

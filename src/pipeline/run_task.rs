@@ -1,80 +1,170 @@
-//! One task, from the claim to the end, as straight-line code.
+//! One task, from wherever it is to the end, as straight-line code.
+//!
+//! Every step of it is in the database before it is acted upon: the stage, what the stage before left, how the task will
+//! end. A server that was killed reads that and goes on here.
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Pipeline,
+    checkpoint::Checkpoint,
     ending::failure_of,
-    stages::{agent, clean_up, collect, fetch, setup},
+    resume::{Attempt, prepared},
+    stages::{agent, clean_up, collect},
 };
 use crate::{
     brain::Outcome,
-    db::Ending,
+    db::{DbError, Decided, Ending, Unfinished},
     domain::{
         failure::{Failure, FailureKind},
-        task::Task,
+        task::{Stage, Task},
     },
 };
 
-/// What the stages leave for each other.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    pub(super) before: Option<fetch::Fetched>,
-    pub(super) prepared: Option<setup::Prepared>,
-    pub(super) summary: Option<String>,
-}
+/// How long collecting and cleaning up may still take when the server stops. Both can be done again.
+const LAST_MOMENTS: Duration = Duration::from_secs(8);
+/// The clock of a task is stored so often; a killed server forgets no more of it.
+const TICK: Duration = Duration::from_secs(10);
 
 /// Cancelling or a limit breaks the work off wherever it is; what it made so far is collected all the same, and nothing
-/// of it is left running. Cleaning up listens to no cancellation.
+/// of it is left running. Cleaning up listens to no cancellation. `None` when the server stops: the next start goes on.
 pub(super) async fn run_task(
     pipeline: &Pipeline,
-    task: Task,
+    unfinished: Unfinished,
     cancel: CancellationToken,
     shutdown: CancellationToken,
-) -> Ending {
-    let mut progress = Progress::default();
-    let limit = Duration::from_secs(task.limits.task_timeout_s);
-    let mut ending = tokio::select! {
-        biased;
-        () = cancel.cancelled() => pipeline.queue.ending_of(&task.id),
-        () = shutdown.cancelled() => Ending::Failed(stopped()),
-        worked = tokio::time::timeout(limit, work(pipeline, &task, &mut progress)) => match worked {
-            Ok(Ok(ending)) => ending,
-            Ok(Err(error)) => Ending::Failed(failure_of(&error)),
-            Err(_) => Ending::Failed(timed_out(&task)),
-        },
+) -> Option<Ending> {
+    let Unfinished { task, attempt, worked, checkpoint, decided, is_collected } = unfinished;
+    let mut checkpoint = Checkpoint::read(checkpoint);
+    let decided = if let Some(decided) = decided {
+        hear_the_end(pipeline, &task, &checkpoint, &decided).await;
+        decided
+    } else {
+        let began = Instant::now();
+        let attempt = Attempt { pipeline, task: &task, number: attempt };
+        let ending = tokio::select! {
+            biased;
+            () = cancel.cancelled() => pipeline.queue.ending_of(&task.id),
+            () = time_is_up(pipeline, &task, worked) => Ending::Failed(timed_out(&task)),
+            outcome = work(attempt, &mut checkpoint, &shutdown) => match outcome {
+                Ok(Some(Outcome::Finished { .. })) => Ending::Completed,
+                Ok(Some(Outcome::Failed(failure))) => Ending::Failed(failure),
+                Err(error) => Ending::Failed(failure_of(&error)),
+                Ok(None) => {
+                    keep_time(pipeline, &task, worked_since(worked, began)).await;
+                    return None;
+                }
+            },
+        };
+        decide(pipeline, &task, pipeline.gate.explain(ending)).await
     };
-    ending = pipeline.gate.explain(ending);
-    if !matches!(ending, Ending::Completed)
-        && let Err(error) = pipeline.db.halt(&task.id).await
-    {
-        tracing::error!(%error, "cannot store that the work broke off");
+    let last_moments = async {
+        shutdown.cancelled().await;
+        sleep(LAST_MOMENTS).await;
+    };
+    tokio::select! {
+        ending = wind_up(pipeline, &task, &checkpoint, decided, is_collected) => Some(ending),
+        () = last_moments => None,
     }
-    if let Err(error) = clean_up::end_container(pipeline, &task).await {
+}
+
+/// The stages up to the agent's last word.
+async fn work(
+    attempt: Attempt<'_>,
+    checkpoint: &mut Checkpoint,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Outcome>> {
+    let Attempt { pipeline, task, .. } = attempt;
+    let container = tokio::select! {
+        biased;
+        container = prepared(attempt, checkpoint) => container?,
+        () = shutdown.cancelled() => {
+            // Before the agent's work began all of it is done again; nothing needs to run on until then.
+            if checkpoint.prepared.is_none()
+                && let Err(error) = clean_up::end_container(pipeline, task).await
+            {
+                tracing::warn!(error = format!("{error:#}"), "cannot remove the container; the next start will");
+            }
+            return Ok(None);
+        }
+    };
+    agent::agent(pipeline, task, checkpoint, &container, shutdown).await
+}
+
+/// From a decision to its end.
+async fn wind_up(
+    pipeline: &Pipeline,
+    task: &Task,
+    checkpoint: &Checkpoint,
+    decided: Decided,
+    is_collected: bool,
+) -> Ending {
+    let Decided { mut ending, summary } = decided;
+    if let Err(error) = clean_up::end_container(pipeline, task).await {
         tracing::error!(error = format!("{error:#}"), "cannot remove the container; the next start will");
     }
-    if let Err(error) = collect::collect(pipeline, &task, &progress).await {
+    if !is_collected && let Err(error) = collect::collect(pipeline, task, checkpoint, summary).await {
         let failure = failure_of(&error);
         // The first failure is the one to tell.
         if matches!(ending, Ending::Completed) {
             ending = Ending::Failed(failure);
         }
     }
-    clean_up::clean_up(pipeline, &task).await;
+    clean_up::clean_up(pipeline, task).await;
     ending
 }
 
-async fn work(pipeline: &Pipeline, task: &Task, progress: &mut Progress) -> anyhow::Result<Ending> {
-    let fetched = progress.before.insert(fetch::fetch(pipeline, task).await?);
-    let prepared = progress.prepared.insert(setup::setup(pipeline, task, fetched).await?);
-    match agent::agent(pipeline, task, fetched, prepared).await? {
-        Outcome::Finished { summary } => {
-            progress.summary = Some(summary);
-            Ok(Ending::Completed)
+/// What was decided first counts: a brain that finished a moment before a person cancelled has finished.
+async fn decide(pipeline: &Pipeline, task: &Task, ending: Ending) -> Decided {
+    let decided = Decided { ending, summary: None };
+    match pipeline.db.decide(&task.id, decided.clone()).await {
+        Ok(decided) => decided,
+        Err(error) => {
+            tracing::error!(%error, "cannot store how the task will end");
+            decided
         }
-        Outcome::Failed(failure) => Ok(Ending::Failed(failure)),
+    }
+}
+
+/// The brain had decided, and the agent may not have heard of it: it gets a moment to write its last lines.
+async fn hear_the_end(pipeline: &Pipeline, task: &Task, checkpoint: &Checkpoint, decided: &Decided) {
+    if task.stage != Some(Stage::Agent) || decided.ending == Ending::Cancelled {
+        return;
+    }
+    if let Ok(Some(container)) = pipeline.engine.running(&task.id).await {
+        let heard = agent::agent(pipeline, task, checkpoint, &container, &CancellationToken::new()).await;
+        tracing::debug!(?heard, "the agent heard the end");
+    }
+}
+
+/// The time the task may run counts while a server works on it, by a clock that nobody can set.
+async fn time_is_up(pipeline: &Pipeline, task: &Task, worked: Duration) {
+    let began = Instant::now();
+    let limit = Duration::from_secs(task.limits.task_timeout_s);
+    loop {
+        let worked = worked_since(worked, began);
+        let left = limit.saturating_sub(worked);
+        if left.is_zero() {
+            return;
+        }
+        if worked >= TICK {
+            keep_time(pipeline, task, worked).await;
+        }
+        sleep(left.min(TICK)).await;
+    }
+}
+
+fn worked_since(worked: Duration, began: Instant) -> Duration {
+    worked + began.elapsed()
+}
+
+async fn keep_time(pipeline: &Pipeline, task: &Task, worked: Duration) {
+    match pipeline.db.set_worked(&task.id, worked).await {
+        Ok(()) | Err(DbError::Ended) => {}
+        Err(error) => tracing::warn!(%error, "cannot store for how long the task ran"),
     }
 }
 
@@ -85,12 +175,5 @@ fn timed_out(task: &Task) -> Failure {
         format!(
             "The task took longer than its limit of {limit} s. The work so far is kept; start again with a higher task_timeout_s."
         ),
-    )
-}
-
-fn stopped() -> Failure {
-    Failure::new(
-        FailureKind::ServerRestarted,
-        "The server was stopped while the task ran. The work so far is kept; start the task again.",
     )
 }

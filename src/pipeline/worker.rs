@@ -8,26 +8,31 @@ use tracing::Instrument;
 
 use super::{Pipeline, run_task::run_task};
 use crate::{
-    db::{DbError, Ending},
-    domain::{
-        failure::{Failure, FailureKind},
-        task::Task,
-    },
+    db::{DbError, Decided, Ending, Unfinished},
+    domain::failure::{Failure, FailureKind},
 };
 
-/// Runs tasks until `shutdown`, then waits for those that run to be brought to their end.
+/// Goes on with the tasks of the last run, and runs others until `shutdown`. Then those that run are left where they are,
+/// for the next start.
 pub(crate) async fn run(pipeline: Pipeline, shutdown: CancellationToken) {
     let slots = Arc::new(Semaphore::new(pipeline.config.queue.max_running));
     let running = TaskTracker::new();
-    while let Some((task, slot)) = next(&pipeline, &slots, &shutdown).await {
-        let pipeline = pipeline.clone();
-        let span = tracing::info_span!("task", id = %task.id);
-        let stop = shutdown.child_token();
+    let start = |task: Unfinished, slot: Option<OwnedSemaphorePermit>| {
+        let (pipeline, stop) = (pipeline.clone(), shutdown.child_token());
+        let span = tracing::info_span!("task", id = %task.task.id);
         let work = async move {
             bring_to_an_end(&pipeline, task, stop).await;
             drop(slot);
         };
         running.spawn(work.instrument(span));
+    };
+    match pipeline.db.unfinished().await {
+        // They run already, even if fewer may run since.
+        Ok(unfinished) => unfinished.into_iter().for_each(|task| start(task, slots.clone().try_acquire_owned().ok())),
+        Err(error) => tracing::error!(%error, "cannot read the tasks of the last run; the next start will"),
+    }
+    while let Some((task, slot)) = next(&pipeline, &slots, &shutdown).await {
+        start(task, Some(slot));
     }
     running.close();
     running.wait().await;
@@ -38,7 +43,7 @@ async fn next(
     pipeline: &Pipeline,
     slots: &Arc<Semaphore>,
     shutdown: &CancellationToken,
-) -> Option<(Task, OwnedSemaphorePermit)> {
+) -> Option<(Unfinished, OwnedSemaphorePermit)> {
     let slot = tokio::select! {
         biased;
         () = shutdown.cancelled() => return None,
@@ -51,7 +56,7 @@ async fn next(
             () = pipeline.gate.open() => {}
         }
         match pipeline.db.claim_next().await {
-            Ok(Some(task)) => return Some((task, slot)),
+            Ok(Some(claimed)) => return Some((claimed, slot)),
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "cannot claim a task; trying again with the next submission"),
         }
@@ -63,23 +68,37 @@ async fn next(
     }
 }
 
-/// Whatever happens to the work, the task gets its one end.
-async fn bring_to_an_end(pipeline: &Pipeline, task: Task, shutdown: CancellationToken) {
-    let id = task.id.clone();
+/// Whatever happens to the work, the task gets its one end; or the server stops first, and the next one goes on with it.
+async fn bring_to_an_end(pipeline: &Pipeline, task: Unfinished, shutdown: CancellationToken) {
+    let id = task.task.id.clone();
     let cancel = pipeline.queue.token(&id);
-    let work = {
-        let pipeline = pipeline.clone();
+    let work = |task: Unfinished| {
+        let (pipeline, cancel, shutdown) = (pipeline.clone(), cancel.clone(), shutdown.clone());
         tokio::spawn(async move { run_task(&pipeline, task, cancel, shutdown).await }.in_current_span())
     };
-    let ending = work.await.unwrap_or_else(|panic| {
-        tracing::error!(%panic, "the work on a task panicked");
-        let message = "The server made a mistake while it worked on this task; its log has the cause. Try again.";
-        Ending::Failed(Failure::new(FailureKind::Internal, message))
-    });
-    tracing::info!(status = ending.status().as_str(), "task ended");
-    match pipeline.db.end_task(&id, ending).await {
-        Ok(()) | Err(DbError::Ended) => {}
-        Err(error) => tracing::error!(%error, "cannot store the end of the task; the next start will"),
+    let ending = match work(task.clone()).await {
+        Ok(ending) => ending,
+        Err(panic) => {
+            tracing::error!(%panic, "the work on a task panicked");
+            // Nothing more is worked on, but what there is gets tidied up.
+            let decided = Some(Decided { ending: Ending::Failed(broken()), summary: None });
+            work(Unfinished { decided, ..task }).await.unwrap_or_else(|_| Some(Ending::Failed(broken())))
+        }
+    };
+    match ending {
+        None => tracing::info!("the server stops; the next start goes on with the task"),
+        Some(ending) => {
+            tracing::info!(status = ending.status().as_str(), "task ended");
+            match pipeline.db.end_task(&id, ending).await {
+                Ok(()) | Err(DbError::Ended) => {}
+                Err(error) => tracing::error!(%error, "cannot store the end of the task; the next start will"),
+            }
+        }
     }
     pipeline.queue.finish(&id);
+}
+
+fn broken() -> Failure {
+    let message = "The server made a mistake while it worked on this task; its log has the cause. Try again.";
+    Failure::new(FailureKind::Internal, message)
 }

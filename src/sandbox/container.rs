@@ -159,6 +159,20 @@ impl Engine {
         !matches!(tokio::time::timeout(KNOCK_TIMEOUT, self.facts()).await, Ok(Ok(_)))
     }
 
+    /// The container of a task, if it runs and has no network: one whose agent may go on working.
+    pub(crate) async fn running(&self, task_id: &TaskId) -> Result<Option<Container>, SandboxError> {
+        let name = container_name(task_id);
+        let inspected = match self.client().await?.inspect_container(&name, None).await {
+            Ok(inspected) => inspected,
+            Err(error) if SandboxError::is_not_found(&error) => return Ok(None),
+            Err(error) => return Err(self.error("inspect the container", &error)),
+        };
+        let runs = inspected.state.is_some_and(|state| state.running == Some(true));
+        let networks = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+        let is_cut_off = networks.keys().all(|network| network == "none");
+        Ok((runs && is_cut_off).then(|| Container::new(self.clone(), name, None)))
+    }
+
     /// Removes whatever there is of a task: container and network. Nothing there is fine.
     pub(crate) async fn discard(&self, task_id: &TaskId) -> Result<(), SandboxError> {
         let name = container_name(task_id);

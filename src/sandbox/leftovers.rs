@@ -32,16 +32,6 @@ impl Made {
 }
 
 impl Engine {
-    /// Removes every container and network of this server; for the start, when no task of it can be running.
-    /// Returns how many things it removed.
-    pub(crate) async fn remove_leftovers(&self) -> Result<usize, SandboxError> {
-        let made = self.made().await?;
-        for one in &made {
-            self.remove_made(one).await?;
-        }
-        Ok(made.len())
-    }
-
     /// Every container and network of this server, containers first: a network goes once nobody is in it.
     pub(crate) async fn made(&self) -> Result<Vec<Made>, SandboxError> {
         let client = self.client().await?;

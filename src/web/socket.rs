@@ -151,6 +151,8 @@ fn not_answered(error: &StepError) -> Response {
         StepError::WrongTask => StatusCode::BAD_REQUEST,
         StepError::OtherSpeaker => StatusCode::FORBIDDEN,
         StepError::OutOfOrder { .. } | StepError::NothingWaits | StepError::Ended => StatusCode::CONFLICT,
+        // Our agent asks again until a server answers.
+        StepError::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         StepError::Db(error) => {
             tracing::error!(%error, "cannot answer a step");
             return (StatusCode::INTERNAL_SERVER_ERROR, "the server could not store the step").into_response();

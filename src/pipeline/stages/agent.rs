@@ -1,31 +1,47 @@
 //! Agent: the socket opens, the agent in the container asks, the brain answers, until one of them ends it.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+use std::{collections::BTreeMap, fs::Permissions, os::unix::fs::PermissionsExt, time::Duration};
 
 use anyhow::Context;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{fetch::Fetched, setup::Prepared, watch::watch};
+use super::{fetch, watch::watch};
 use crate::{
-    brain::{ChecksToRun, Critic, EditWay, Outcome, Session, SessionSettings, Transcript},
+    brain::{ChecksToRun, Critic, EditWay, Outcome, Session, SessionSettings},
     config::EditFormat,
     domain::{
         check,
         failure::{Failure, FailureKind},
-        task::{Mode, Stage, Task},
+        task::{Mode, Task},
     },
+    git::Snapshot,
     llm::RetryPolicy,
-    pipeline::{Pipeline, live_patch::current_patch, references::check_before_the_end},
+    pipeline::{
+        Pipeline,
+        checkpoint::Checkpoint,
+        live_patch::{Looking, current_patch},
+        references::check_before_the_end,
+    },
+    sandbox::Container,
 };
 
+/// How long a question that is open when the server stops may take to be answered. Later it is asked again.
+const LAST_ANSWER: Duration = Duration::from_secs(8);
+
+/// Opens the socket to the agent and answers it until the end. `None` when the server stops before: the container runs
+/// on, and its agent asks until the next server answers.
 pub(crate) async fn agent(
     pipeline: &Pipeline,
     task: &Task,
-    fetched: &Fetched,
-    prepared: &Prepared,
-) -> anyhow::Result<Outcome> {
-    pipeline.db.enter_stage(&task.id, Stage::Agent).await?;
+    checkpoint: &Checkpoint,
+    container: &Container,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<Outcome>> {
+    let (Some(fetched), Some(after_setup)) = (&checkpoint.fetched, &checkpoint.prepared) else {
+        anyhow::bail!("the agent was to start before its workspace was ready");
+    };
+    let folder = pipeline.data_dir.task(&task.id);
     let llm = &pipeline.config.llm;
     let model =
         pipeline.models.get(&task.model).map_err(|error| Failure::new(FailureKind::LlmError, error.to_string()))?;
@@ -37,56 +53,66 @@ pub(crate) async fn agent(
         EditFormat::Replace => EditWay::Replace,
         EditFormat::Patch => EditWay::Patch,
     };
+    let agents_files = fetch::agents_files(folder.clone(), fetched.snapshot.clone()).await?;
     let settings = SessionSettings {
         model,
         retry: RetryPolicy { tries: llm.max_tries, ..RetryPolicy::default() },
         max_output_tokens: llm.max_output_tokens,
         context_tokens: llm.context_tokens(&task.model),
-        agents_files: fetched.agents_files.clone(),
         agents_files_max_bytes: pipeline.config.agent.agents_md_max_bytes,
         edit_way,
         on_oom: pipeline.config.sandbox.on_oom,
-        checks: checks(pipeline, task, fetched, prepared, &done),
-        critic: critic(pipeline, task, fetched, prepared, &done)?,
-        reference_check: check_before_the_end(pipeline, task, prepared),
-        transcript: Transcript::create(&pipeline.data_dir.task_logs(&task.id))?,
+        checks: checks(pipeline, task, &agents_files, (&fetched.snapshot, after_setup), &checkpoint.looking, &done),
+        critic: critic(pipeline, task, (&fetched.snapshot, after_setup), &checkpoint.looking, &done)?,
+        agents_files,
+        reference_check: check_before_the_end(pipeline, task, after_setup),
+        logs: pipeline.data_dir.task_logs(&task.id),
     };
-    let (session, mut outcome) = Session::new(task.clone(), pipeline.db.clone(), settings, done.clone());
+    let (session, mut outcome) = Session::open(task.clone(), pipeline.db.clone(), settings, done.clone()).await?;
     let offered = serde_json::to_value(session.tools())?;
     pipeline.db.keep_offered_tools(&task.id, offered).await?;
-    let listener = listen(&pipeline.data_dir.task(&task.id).socket()).context("step socket")?;
+    let listener = listen(&folder.socket()).context("step socket")?;
     tokio::spawn((pipeline.serve_steps)(listener, session.clone(), done));
-    watch(pipeline, task, &prepared.container, &session, &mut outcome).await
+    tokio::select! {
+        biased;
+        outcome = watch(pipeline, task, container, &session, &mut outcome) => outcome.map(Some),
+        () = shutdown.cancelled() => {
+            session.stop(LAST_ANSWER).await;
+            Ok(None)
+        }
+    }
 }
 
 /// What is to be run before a change is handed over.
 fn checks(
     pipeline: &Pipeline,
     task: &Task,
-    fetched: &Fetched,
-    prepared: &Prepared,
+    agents_files: &BTreeMap<String, String>,
+    before_and_after_setup: (&Snapshot, &Snapshot),
+    looking: &Looking,
     done: &CancellationToken,
 ) -> Option<ChecksToRun> {
-    let of_root = fetched.agents_files.get("AGENTS.md").map(String::as_str);
+    let of_root = agents_files.get("AGENTS.md").map(String::as_str);
     let commands = check::commands(&pipeline.config.agent.checks, of_root);
     if commands.is_empty() || task.mode != Mode::Modify {
         return None;
     }
-    Some(ChecksToRun { commands, current_patch: current_patch(pipeline, task, fetched, prepared, done) })
+    let current_patch = current_patch(pipeline, task, before_and_after_setup, looking, done);
+    Some(ChecksToRun { commands, current_patch })
 }
 
 /// The second model, when one is set and there is a patch to read.
 fn critic(
     pipeline: &Pipeline,
     task: &Task,
-    fetched: &Fetched,
-    prepared: &Prepared,
+    before_and_after_setup: (&Snapshot, &Snapshot),
+    looking: &Looking,
     done: &CancellationToken,
 ) -> anyhow::Result<Option<Critic>> {
     let settings = &pipeline.config.agent;
     let Some(name) = settings.critique_model.clone().filter(|_| task.mode == Mode::Modify) else { return Ok(None) };
     let model = pipeline.models.get(&name).map_err(|error| Failure::new(FailureKind::LlmError, error.to_string()))?;
-    let current_patch = current_patch(pipeline, task, fetched, prepared, done);
+    let current_patch = current_patch(pipeline, task, before_and_after_setup, looking, done);
     Ok(Some(Critic { model, name, max_rounds: settings.max_critique_rounds, current_patch }))
 }
 

@@ -26,8 +26,7 @@ pub(crate) async fn clean_up(pipeline: &Pipeline, task: &Task) {
 /// What cannot be removed is a leak: people are told of it, and it ends nothing.
 pub(crate) async fn remove_workspace(pipeline: &Pipeline, id: &TaskId) {
     let folder = pipeline.data_dir.task(id);
-    let hostile = vec![folder.code(), folder.output()];
-    let existing: Vec<_> = hostile.into_iter().filter(|path| path.exists()).collect();
+    let existing: Vec<_> = folder.hostile().into_iter().filter(|path| path.exists()).collect();
     if !existing.is_empty()
         && let Err(error) = pipeline.engine.give(id, existing, Ownership::Server).await
     {

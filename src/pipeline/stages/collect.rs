@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, io, path::Path};
 
 use anyhow::Context;
 
+use super::aside;
 use crate::{
     artifacts, blocking,
     domain::{
@@ -13,23 +14,27 @@ use crate::{
         task::{Stage, Task},
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
-    pipeline::{Pipeline, references, run_task::Progress},
+    pipeline::{Pipeline, checkpoint::Checkpoint, references},
     redact,
     sandbox::Ownership,
 };
 
-/// Nothing to do when the container never came to be.
-pub(crate) async fn collect(pipeline: &Pipeline, task: &Task, progress: &Progress) -> anyhow::Result<()> {
-    let (Some(fetched), Some(prepared)) = (&progress.before, &progress.prepared) else { return Ok(()) };
+/// Nothing to do when the container never came to be. May be done again, as long as the workspace is there.
+pub(crate) async fn collect(
+    pipeline: &Pipeline,
+    task: &Task,
+    checkpoint: &Checkpoint,
+    summary: Option<String>,
+) -> anyhow::Result<()> {
+    let (Some(fetched), Some(after_setup)) = (&checkpoint.fetched, checkpoint.prepared.clone()) else { return Ok(()) };
     pipeline.db.enter_stage(&task.id, Stage::Collect).await?;
     // The agent's stage has ended, so nobody begins to look at the code now; who has begun comes to an end.
-    drop(prepared.looking.lock().await);
+    drop(checkpoint.looking.lock().await);
+    aside::take_back(pipeline, task).await?;
     let folder = pipeline.data_dir.task(&task.id);
     let logs = pipeline.data_dir.task_logs(&task.id);
     pipeline.engine.give(&task.id, vec![folder.code(), folder.output()], Ownership::Server).await?;
     let before = fetched.snapshot.clone();
-    let after_setup = prepared.snapshot.clone();
-    let summary = progress.summary.clone();
     let explanation = summary.clone();
     let limits = SnapshotLimits::from(&pipeline.config.source);
     let work = move || -> anyhow::Result<Collected> {

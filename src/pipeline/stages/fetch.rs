@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, path::Path};
 
 use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     archive::{self, UnpackLimits},
@@ -10,27 +11,27 @@ use crate::{
     data_dir::{TaskDir, make_private_dir},
     domain::{
         event::EventBody,
-        source::Source,
+        source::{GitRef, Source},
         task::{Mode, Stage, Task},
     },
-    git::{self, CloneLimits, CloneRequest, Snapshot, SnapshotLimits, Snapshots},
+    git::{self, CloneLimits, CloneRequest, NamedFiles, Snapshot, SnapshotError, SnapshotLimits, Snapshots},
     pipeline::Pipeline,
     remove_tree::remove_tree,
     sandbox::Ownership,
 };
 
 /// What the source held before anything ran.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Fetched {
+    /// Of a clone: whoever fetches again fetches the same.
+    pub(crate) commit: Option<GitRef>,
     /// S0.
     pub(crate) snapshot: Snapshot,
-    /// Every `AGENTS.md` by its path, within limits.
-    pub(crate) agents_files: BTreeMap<String, String>,
     pub(crate) setup_script: Option<SetupScript>,
 }
 
 /// The `setup.sh` of the repository.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SetupScript {
     pub(crate) is_executable: bool,
     pub(crate) has_windows_line_ends: bool,
@@ -39,20 +40,18 @@ pub(crate) struct SetupScript {
 const MAX_AGENTS_FILES: usize = 50;
 const MAX_AGENTS_FILES_BYTES: usize = 256 * 1024;
 
-pub(crate) async fn fetch(pipeline: &Pipeline, task: &Task) -> anyhow::Result<Fetched> {
+/// Fetches from nothing; `commit` is what an earlier attempt got.
+pub(crate) async fn fetch(pipeline: &Pipeline, task: &Task, commit: Option<GitRef>) -> anyhow::Result<Fetched> {
     pipeline.db.enter_stage(&task.id, Stage::Fetch).await?;
     let folder = pipeline.data_dir.task(&task.id);
     make_private_dir(&pipeline.data_dir.task_logs(&task.id))?;
     remove_tree(&folder.code()).await?;
-    bring(pipeline, task, &folder).await?;
-    if task.mode == Mode::Modify {
-        // Before the snapshot: a later change of owners would make the next one read every file again.
-        pipeline.engine.give(&task.id, vec![folder.code()], Ownership::Agent).await?;
-    }
+    remove_tree(&folder.git()).await?;
+    let commit = bring(pipeline, task, &folder.code(), commit).await?;
     let (code, git_dir) = (folder.code(), folder.git());
     let limits = SnapshotLimits::from(&pipeline.config.source);
-    let (fetched, agents_files_left_out) =
-        blocking::run(move || look(&code, &git_dir, &limits)).await?.context("first snapshot")?;
+    let look = move || look(&code, &git_dir, &limits);
+    let (snapshot, setup_script, agents_files_left_out) = blocking::run(look).await?.context("first snapshot")?;
     if agents_files_left_out > 0 {
         let message = format!(
             "{agents_files_left_out} AGENTS.md files are not read: at most {MAX_AGENTS_FILES} are, with {} KiB in all.",
@@ -60,20 +59,31 @@ pub(crate) async fn fetch(pipeline: &Pipeline, task: &Task) -> anyhow::Result<Fe
         );
         pipeline.warn(task, message).await?;
     }
-    let Snapshot { files, bytes, .. } = fetched.snapshot;
+    let Snapshot { files, bytes, .. } = snapshot;
     pipeline.note(task, format!("The source has {files} files, {bytes} bytes.")).await?;
-    Ok(fetched)
+    Ok(Fetched { commit, snapshot, setup_script })
 }
 
-/// The source, whatever it is, as files.
-async fn bring(pipeline: &Pipeline, task: &Task, folder: &TaskDir) -> anyhow::Result<()> {
+/// Every `AGENTS.md` by its path, within limits, as it was when the source came in.
+pub(crate) async fn agents_files(folder: TaskDir, snapshot: Snapshot) -> anyhow::Result<BTreeMap<String, String>> {
+    let read = move || Ok(agents_files_in(&Snapshots::open(&folder.git())?, &snapshot)?.texts);
+    blocking::run(read).await?
+}
+
+/// The source, whatever it is, as files that belong to whoever is to change them. Returns the commit of a clone.
+pub(super) async fn bring(
+    pipeline: &Pipeline,
+    task: &Task,
+    into: &Path,
+    commit: Option<GitRef>,
+) -> anyhow::Result<Option<GitRef>> {
     let settings = &pipeline.config.source;
-    match &task.source {
+    let commit = match &task.source {
         Source::Git { git_url, git_ref } => {
             let request = CloneRequest {
                 url: git_url,
-                git_ref: git_ref.as_ref(),
-                into: &folder.code(),
+                git_ref: commit.as_ref().or(git_ref.as_ref()),
+                into,
                 token: settings.tokens.of(git_url),
                 policy: &settings.address_policy,
                 limits: &CloneLimits::from(settings),
@@ -81,20 +91,31 @@ async fn bring(pipeline: &Pipeline, task: &Task, folder: &TaskDir) -> anyhow::Re
             let cloned = git::clone(request, |line| note_progress(pipeline, task, line)).await?;
             let branch = cloned.branch.map(|branch| format!(" ({branch})")).unwrap_or_default();
             pipeline.note(task, format!("Cloned {git_url} at {}{branch}", cloned.commit)).await?;
+            cloned.commit.parse().ok()
         }
         Source::Archive { .. } => {
-            let (upload, code, limits) = (folder.upload(), folder.code(), UnpackLimits::from(settings));
-            blocking::run(move || archive::unpack(&upload, &code, &limits)).await??;
+            let upload = pipeline.data_dir.task(&task.id).upload();
+            let (into, limits) = (into.to_owned(), UnpackLimits::from(settings));
+            blocking::run(move || archive::unpack(&upload, &into, &limits)).await??;
+            None
         }
+    };
+    if task.mode == Mode::Modify {
+        // Before the snapshot: a later change of owners would make the next one read every file again.
+        pipeline.engine.give(&task.id, vec![into.to_owned()], Ownership::Agent).await?;
     }
-    Ok(())
+    Ok(commit)
 }
 
-/// With the number of `AGENTS.md` files that are too many or too large.
-fn look(code: &Path, git_dir: &Path, limits: &SnapshotLimits) -> anyhow::Result<(Fetched, usize)> {
+/// S0 and what it says; with the number of `AGENTS.md` files that are too many or too large.
+fn look(
+    code: &Path,
+    git_dir: &Path,
+    limits: &SnapshotLimits,
+) -> anyhow::Result<(Snapshot, Option<SetupScript>, usize)> {
     let snapshots = Snapshots::create(git_dir)?;
     let snapshot = snapshots.take(code, None, limits)?;
-    let agents_files = snapshots.files_named(&snapshot, "AGENTS.md", MAX_AGENTS_FILES, MAX_AGENTS_FILES_BYTES)?;
+    let left_out = agents_files_in(&snapshots, &snapshot)?.left_out;
     let setup_script = match snapshots.blob(&snapshot, b"setup.sh")? {
         None => None,
         Some(bytes) => Some(SetupScript {
@@ -102,7 +123,11 @@ fn look(code: &Path, git_dir: &Path, limits: &SnapshotLimits) -> anyhow::Result<
             has_windows_line_ends: bytes.contains(&b'\r'),
         }),
     };
-    Ok((Fetched { snapshot, agents_files: agents_files.texts, setup_script }, agents_files.left_out))
+    Ok((snapshot, setup_script, left_out))
+}
+
+fn agents_files_in(snapshots: &Snapshots, snapshot: &Snapshot) -> Result<NamedFiles, SnapshotError> {
+    snapshots.files_named(snapshot, "AGENTS.md", MAX_AGENTS_FILES, MAX_AGENTS_FILES_BYTES)
 }
 
 /// Progress is worth a line but not a wait.

@@ -1,6 +1,7 @@
 //! The stages of a task, a file each, in the order of their use: fetch, setup, agent, collect, clean up.
 
 pub(super) mod agent;
+mod aside;
 pub(super) mod clean_up;
 pub(super) mod collect;
 pub(super) mod fetch;

@@ -2,6 +2,7 @@
 
 use std::{
     os::unix::fs::DirBuilderExt,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -9,7 +10,8 @@ use anyhow::Context;
 use atelier_agent::memory::MemoryReport;
 
 use super::{
-    fetch::{Fetched, SetupScript},
+    aside,
+    fetch::{Fetched, SetupScript, bring},
     watch::{disk_limit, watched_trees},
 };
 use crate::{
@@ -22,25 +24,54 @@ use crate::{
         task::{Mode, Stage, Task},
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
-    pipeline::{Pipeline, live_patch::Looking},
+    pipeline::{Pipeline, checkpoint::Checkpoint},
     sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd, SetupTimes},
 };
-
-/// A container without network whose agent waits for its socket.
-#[derive(Debug)]
-pub(crate) struct Prepared {
-    pub(crate) container: Container,
-    /// S1; without setup it is S0.
-    pub(crate) snapshot: Snapshot,
-    /// Held while the code is looked at beside the agent's work.
-    pub(crate) looking: Looking,
-}
 
 /// What is kept of the output of `setup.sh`.
 const MAX_SETUP_LOG: u64 = 20 * 1024 * 1024;
 
-pub(crate) async fn setup(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> anyhow::Result<Prepared> {
+/// Makes the container, whose agent waits for its socket; returns S1 with it, which without setup is S0.
+pub(crate) async fn setup(
+    pipeline: &Pipeline,
+    task: &Task,
+    fetched: &Fetched,
+) -> anyhow::Result<(Container, Snapshot)> {
+    let folder = pipeline.data_dir.task(&task.id);
+    let container = make_container(pipeline, task, fetched).await?;
+    if fetched.setup_script.is_none() {
+        pipeline.note(task, "There is no setup.sh; the container never had a network.").await?;
+        return Ok((container, fetched.snapshot.clone()));
+    }
+    let (code, git_dir) = (folder.code(), folder.git());
+    let (base, limits) = (fetched.snapshot.clone(), SnapshotLimits::from(&pipeline.config.source));
+    let take = move || Snapshots::open(&git_dir)?.take(&code, Some(&base), &limits);
+    let snapshot = blocking::run(take).await?.context("snapshot after setup")?;
+    Ok((container, snapshot))
+}
+
+/// Makes a new container for work that was begun in another one. What setup installed there is gone, so it runs again:
+/// on the source as it came in, for what the agent wrote must not get near a network.
+pub(crate) async fn renew(pipeline: &Pipeline, task: &Task, checkpoint: &Checkpoint) -> anyhow::Result<Container> {
     pipeline.db.enter_stage(&task.id, Stage::Setup).await?;
+    let fetched = checkpoint.fetched.as_ref().context("a task with a container was fetched")?;
+    aside::take_back(pipeline, task).await?;
+    let container = if fetched.setup_script.is_some() {
+        aside::put_aside(pipeline, task)?;
+        let code = pipeline.data_dir.task(&task.id).code();
+        bring(pipeline, task, &code, fetched.commit.clone()).await?;
+        let container = make_container(pipeline, task, fetched).await?;
+        aside::return_into(pipeline, task).await?;
+        container
+    } else {
+        make_container(pipeline, task, fetched).await?
+    };
+    pipeline.db.enter_stage(&task.id, Stage::Agent).await?;
+    Ok(container)
+}
+
+/// A container without network. If there is a `setup.sh`, it ran in there with one.
+async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> anyhow::Result<Container> {
     let folder = pipeline.data_dir.task(&task.id);
     prepare_folders(&folder, task).context("folders of the task")?;
     let access = match task.mode {
@@ -52,19 +83,13 @@ pub(crate) async fn setup(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -
     let container = pipeline.engine.create(&container_spec(pipeline, task, &folder, network, access)).await?;
     pipeline.db.forget_step_speaker(&task.id).await?;
     container.start().await?;
-    let Some(script) = &fetched.setup_script else {
-        pipeline.note(task, "There is no setup.sh; the container never had a network.").await?;
-        return Ok(Prepared { container, snapshot: fetched.snapshot.clone(), looking: Looking::default() });
-    };
-    run_script(pipeline, task, script, &container).await?;
-    container.cut_network().await?;
-    let interfaces = container.settle(access).await?;
-    pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
-    let (code, git_dir) = (folder.code(), folder.git());
-    let (base, limits) = (fetched.snapshot.clone(), SnapshotLimits::from(&pipeline.config.source));
-    let take = move || Snapshots::open(&git_dir)?.take(&code, Some(&base), &limits);
-    let snapshot = blocking::run(take).await?.context("snapshot after setup")?;
-    Ok(Prepared { container, snapshot, looking: Looking::default() })
+    if let Some(script) = &fetched.setup_script {
+        run_script(pipeline, task, script, &container).await?;
+        container.cut_network().await?;
+        let interfaces = container.settle(access).await?;
+        pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
+    }
+    Ok(container)
 }
 
 async fn run_script(
@@ -82,7 +107,9 @@ async fn run_script(
     };
     let silence = pipeline.config.agent.no_output_timeout;
     let times = SetupTimes { total: Duration::from_secs(task.limits.setup_timeout_s), silence };
-    let mut log = CappedLog::create(&pipeline.data_dir.task_logs(&task.id).join("setup.log"), MAX_SETUP_LOG)?;
+    let logs = pipeline.data_dir.task_logs(&task.id);
+    keep_earlier_log(&logs)?;
+    let mut log = CappedLog::create(&logs.join("setup.log"), MAX_SETUP_LOG)?;
     let started = Instant::now();
     let trees = watched_trees(pipeline, task);
     let ended = tokio::select! {
@@ -143,6 +170,16 @@ async fn run_script(
         ),
     };
     Err(Failure::new(kind, message).into())
+}
+
+/// What an earlier attempt logged stays readable.
+fn keep_earlier_log(logs: &Path) -> std::io::Result<()> {
+    let log = logs.join("setup.log");
+    if !log.exists() {
+        return Ok(());
+    }
+    let names = (1..u32::MAX).map(|attempt| logs.join(format!("setup.attempt-{attempt}.log")));
+    names.into_iter().find(|path| !path.exists()).map_or(Ok(()), |free| std::fs::rename(log, free))
 }
 
 fn prepare_folders(folder: &TaskDir, task: &Task) -> anyhow::Result<()> {

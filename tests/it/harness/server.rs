@@ -128,20 +128,30 @@ impl Atelier {
         Self { process, folder, launch: settings.launch, address, token, instance, http }
     }
 
-    /// `kill -9`, then a new start on the same data.
-    pub(crate) async fn kill_and_start_again(&mut self) {
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// `kill -9`, then a new start on the same data.
+    pub(crate) async fn kill_and_start_again(&mut self) {
+        self.kill();
         self.start_again().await;
     }
 
-    /// SIGTERM and a calm end, then a new start on the same data.
-    pub(crate) async fn stop_and_start_again(&mut self) {
+    /// SIGTERM and a calm end.
+    pub(crate) fn stop(&mut self) {
         stop(&mut self.process);
+    }
+
+    /// The same, then a new start on the same data.
+    pub(crate) async fn stop_and_start_again(&mut self) {
+        self.stop();
         self.start_again().await;
     }
 
-    async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         let _ = std::fs::remove_file(self.data_dir().join("address"));
         (self.process, self.address) = launch(self.folder.path(), &self.launch).await;
     }
@@ -183,6 +193,11 @@ impl Atelier {
 
     pub(crate) fn login_link(&self, next: &str) -> String {
         self.url(&format!("/login?token={}&next={next}", self.token))
+    }
+
+    /// The header that proves the owner, for a request written by hand.
+    pub(crate) fn authorization(&self) -> String {
+        format!("Authorization: Bearer {}", self.token)
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
@@ -285,7 +300,7 @@ impl Atelier {
     /// Folders of tasks that are there.
     pub(crate) fn workspaces(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(self.data_dir().join("tasks")).unwrap();
-        let parts = ["code", "output", "git", "run", "task.json"];
+        let parts = ["code", "code.kept", "code.returning", "output", "output.kept", "git", "run", "task.json"];
         tasks
             .flat_map(|task| {
                 let task = task.unwrap().path();
@@ -296,8 +311,48 @@ impl Atelier {
     }
 }
 
+impl Atelier {
+    /// Tasks outlive their server; those of a test that is over do not.
+    fn cancel_everything(&mut self) {
+        if self.process.try_wait().unwrap().is_some() {
+            return;
+        }
+        let (url, token) = (self.url("/api/tasks"), self.token.clone());
+        let cancelled = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(cancel_everything(&url, &token))
+        });
+        if std::thread::panicking() {
+            let _ = cancelled.join();
+        } else {
+            cancelled.join().unwrap().unwrap();
+        }
+    }
+}
+
+async fn cancel_everything(url: &str, token: &str) -> reqwest::Result<()> {
+    let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+    let started = Instant::now();
+    while started.elapsed() < PATIENCE {
+        let tasks: Value = http.get(url).bearer_auth(token).send().await?.json().await?;
+        let tasks = tasks["tasks"].as_array().cloned().unwrap_or_default();
+        let live: Vec<_> =
+            tasks.iter().filter(|task| matches!(task["status"].as_str(), Some("queued" | "running"))).collect();
+        if live.is_empty() {
+            break;
+        }
+        for task in live {
+            let id = task["id"].as_str().unwrap_or_default();
+            http.post(format!("{url}/{id}/cancel")).bearer_auth(token).send().await?;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
 impl Drop for Atelier {
     fn drop(&mut self) {
+        self.cancel_everything();
         stop(&mut self.process);
         let unmount = || {
             if self.launch.disk_mb.is_some() {

@@ -1,0 +1,127 @@
+//! What a session knows, written with every step and read back by the next server.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{
+    agents_files::AgentsFiles,
+    checks::Checks,
+    conversation::{Compacted, Conversation},
+    last_word::Told,
+    session::{Outcome, Session, State},
+    stuck::StuckWatch,
+    transcript::{Transcript, Written},
+};
+use crate::{
+    db::{Db, DbError, Decided, Ending, Record},
+    domain::{conversation::Message, event::EventBody, task_id::TaskId},
+};
+
+/// Small numbers that must survive a restart, stored with every step.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Counts {
+    /// Tokens of the last question.
+    pub(super) context_used: u64,
+    /// How often the critic was asked.
+    pub(super) critiques: u32,
+    pub(super) told: Told,
+    /// Tool calls handed out.
+    pub(super) calls: u32,
+}
+
+/// What the database keeps beside the conversation.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Memory {
+    counts: Counts,
+    stuck: StuckWatch,
+    checks: Option<Checks>,
+    agents_files_shown: BTreeMap<String, usize>,
+    compacted: Option<Compacted>,
+    transcript: Written,
+}
+
+/// For the model, when its container was lost.
+const LOST: &str = "The machine was restarted and the container is a new one. The files in /app/code are kept, though what \
+was written in the last moments may be missing; programs that ran, and files elsewhere, are gone.";
+
+impl Session {
+    /// The state as the database has it.
+    pub(super) async fn recall(&self) -> Result<State, DbError> {
+        let recorded = self.db.recorded(&self.task.id).await?;
+        let memory: Memory = recorded.memory.map(serde_json::from_value).transpose()?.unwrap_or_default();
+        let mut agents_files =
+            AgentsFiles::new(self.settings.agents_files.clone(), self.settings.agents_files_max_bytes);
+        agents_files.recall(&memory.agents_files_shown);
+        let commands = self.settings.checks.as_ref().map(|checks| checks.commands.clone()).unwrap_or_default();
+        let conversation = Conversation::recall(recorded.messages, memory.compacted);
+        let ended = recorded.decided.is_some();
+        if let Some(Decided { ending, summary }) = recorded.decided {
+            let outcome = match ending {
+                Ending::Completed => Outcome::Finished { summary: summary.unwrap_or_default() },
+                Ending::Failed(failure) => Outcome::Failed(failure),
+                // Nobody here decides that.
+                Ending::Cancelled => return Err(DbError::Ended),
+            };
+            let _ = self.outcome.send(outcome);
+        }
+        Ok(State {
+            calls: conversation.open_calls().into(),
+            conversation,
+            stuck: memory.stuck,
+            checks: memory.checks.unwrap_or_else(|| Checks::new(commands)),
+            agents_files,
+            transcript: Transcript::open(self.settings.logs.clone(), memory.transcript),
+            counts: memory.counts,
+            handed_out_at: Instant::now(),
+            last_seq: recorded.last_seq,
+            steps: recorded.steps,
+            usage: recorded.usage,
+            ended,
+        })
+    }
+}
+
+impl State {
+    pub(super) fn memory(&self) -> Result<Value, DbError> {
+        Ok(serde_json::to_value(Memory {
+            counts: self.counts.clone(),
+            stuck: self.stuck.clone(),
+            checks: Some(self.checks.clone()),
+            agents_files_shown: self.agents_files.shown(),
+            compacted: self.conversation.compacted(),
+            transcript: self.transcript.written(),
+        })?)
+    }
+}
+
+/// What to record when the container of a task is gone and another one takes its place. A call that was being made is
+/// never made again: nobody knows how far it came.
+pub(crate) async fn after_loss(db: &Db, id: &TaskId) -> Result<Record, DbError> {
+    let recorded = db.recorded(id).await?;
+    let memory: Memory = recorded.memory.map(serde_json::from_value).transpose()?.unwrap_or_default();
+    let conversation = Conversation::recall(recorded.messages, memory.compacted);
+    let mut record = Record::default();
+    if conversation.all().is_empty() || recorded.last_seq.is_none() {
+        return Ok(record);
+    }
+    match conversation.open_calls().into_iter().next() {
+        Some(call) => {
+            let message = format!("{LOST} Whether this call was made, and how far it came, is not known: look first.");
+            let result = json!({ "status": "failure", "message": message });
+            record.events.push(EventBody::ToolReturned {
+                step: recorded.steps,
+                call: memory.counts.calls,
+                name: call.name.clone(),
+                result: result.as_object().cloned().unwrap_or_default(),
+                duration_ms: 0,
+            });
+            record.messages.push(Message::Tool { call_id: call.id, name: call.name, content: message });
+        }
+        None => record.messages.push(Message::User { text: LOST.to_owned() }),
+    }
+    Ok(record)
+}
