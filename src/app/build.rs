@@ -17,7 +17,7 @@ use crate::{
     host,
     llm::{
         HostedKind, HostedSettings, Models, Pace, Price, ProviderSettings, ScriptError, Scripts, SettingsError,
-        Timeouts,
+        Timeouts, ToolCalls,
     },
     metrics::Metrics,
     pipeline::{Pipeline, gate::Gate, housekeeping, observer, queue::Queue, recovery, worker},
@@ -191,5 +191,10 @@ fn provider_settings(config: &Config, name: &str, provider: &config::Provider) -
         stream: provider.stream,
         prices: prices.collect::<HashMap<_, _>>(),
     };
-    Ok(ProviderSettings::Hosted(settings, pace))
+    let tool_calls = match provider.tool_calls {
+        config::ToolCalls::Native => ToolCalls::Native,
+        config::ToolCalls::Fenced => ToolCalls::Fenced,
+        config::ToolCalls::Auto => ToolCalls::Auto,
+    };
+    Ok(ProviderSettings::Hosted(settings, pace, tool_calls))
 }

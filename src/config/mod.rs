@@ -212,6 +212,7 @@ pub(crate) struct Provider {
     pub(crate) idle_timeout: Duration,
     pub(crate) request_timeout: Duration,
     pub(crate) stream: bool,
+    pub(crate) tool_calls: ToolCalls,
     pub(crate) max_concurrent: Option<usize>,
     pub(crate) requests_per_minute: Option<usize>,
 }
@@ -226,6 +227,16 @@ pub(crate) enum ProviderKind {
     Gemini,
     Ollama,
     Scripted,
+}
+
+/// How the models of a provider call tools.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ToolCalls {
+    Native,
+    Fenced,
+    #[default]
+    Auto,
 }
 
 /// US dollars per million tokens.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind};
+use super::{CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind, ToolCalls};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -132,6 +132,8 @@ pub(super) struct RawProvider {
     pub(super) idle_timeout_s: Option<u64>,
     pub(super) request_timeout_s: Option<u64>,
     pub(super) stream: Option<bool>,
+    #[serde(default)]
+    pub(super) tool_calls: ToolCalls,
     pub(super) max_concurrent: Option<usize>,
     pub(super) requests_per_minute: Option<usize>,
 }

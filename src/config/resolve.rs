@@ -283,6 +283,7 @@ fn provider(name: &str, raw: RawProvider, shared: &SharedTimeouts) -> Result<Pro
         idle_timeout: own_or("idle_timeout_s", raw.idle_timeout_s, shared.idle)?,
         request_timeout: own_or("request_timeout_s", raw.request_timeout_s, shared.request)?,
         stream: raw.stream.unwrap_or(true),
+        tool_calls: raw.tool_calls,
         max_concurrent: raw.max_concurrent.map(|count| at_least_one(&setting("max_concurrent"), count)).transpose()?,
         requests_per_minute: raw
             .requests_per_minute

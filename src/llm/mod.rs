@@ -12,6 +12,7 @@ use crate::domain::usage::Usage;
 mod counted;
 mod door;
 mod error;
+mod fenced;
 mod hosted;
 mod listener;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod scripted;
 
 pub(crate) use door::Pace;
 pub(crate) use error::LlmError;
+pub(crate) use fenced::ToolCalls;
 pub(crate) use hosted::{HostedKind, HostedSettings, SettingsError, Timeouts};
 pub(crate) use listener::Listener;
 pub(crate) use models::{Models, ProviderSettings};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Model;
 use super::counted::Counted;
 use super::door::{Door, Pace};
+use super::fenced::{Fenced, ToolCalls};
 use super::hosted::{Hosted, HostedSettings, SettingsError};
 use super::scripted::Scripts;
 use crate::domain::model_name::ModelName;
@@ -20,7 +21,7 @@ pub(crate) struct Models {
 /// One section `[llm.providers.NAME]`.
 #[derive(Debug)]
 pub(crate) enum ProviderSettings {
-    Hosted(HostedSettings, Pace),
+    Hosted(HostedSettings, Pace, ToolCalls),
     Scripted { name: String, scripts: Scripts },
 }
 
@@ -36,10 +37,10 @@ impl Models {
         let mut by_provider = BTreeMap::<String, Arc<dyn Model>>::new();
         for provider in providers {
             match provider {
-                ProviderSettings::Hosted(settings, pace) => {
+                ProviderSettings::Hosted(settings, pace, tool_calls) => {
                     let name = settings.name.clone();
                     let door = Door::new(name.clone(), pace, Arc::new(Hosted::new(settings)?));
-                    by_provider.insert(name, Arc::new(door));
+                    by_provider.insert(name.clone(), Arc::new(Fenced::new(name, tool_calls, door)));
                 }
                 ProviderSettings::Scripted { name, scripts } => {
                     by_provider.insert(name, Arc::new(scripts));

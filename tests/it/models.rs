@@ -206,3 +206,21 @@ async fn a_task_that_waits_for_its_provider_says_why() {
     }
     assert_eq!(waits, ["Waiting for a free place at mock: 1 of 1 in use."]);
 }
+
+#[tokio::test]
+async fn a_model_that_cannot_call_tools_does_the_work_all_the_same() {
+    let model = ModelServer::start().await;
+    let atelier = Atelier::start_with(Settings::new().model("ollama", &model.url())).await;
+    let call = json!({"name": "edit_file", "arguments": {"file_path": "a", "new_content": "new\n"}});
+    model.will(Reply::status(400, "registry.ollama.ai/library/test-model does not support tools"));
+    model.will(Reply::text(&format!("I write it.\n```tool_call\n{call}\n```")));
+    model.will(Reply::text("It is written."));
+
+    let task = submitted(&atelier).await;
+    let ended = task.completed().await;
+
+    assert_eq!((&ended["summary"], &ended["diff"]["files"]), (&json!("It is written."), &json!(1)), "{ended:#}");
+    assert_eq!((&ended["steps"], model.received().len()), (&json!(2), 3));
+    let notes = texts(&task, "note").await;
+    assert_eq!(notes.iter().filter(|note| note.contains("no tool calls of its own")).count(), 1, "{notes:?}");
+}

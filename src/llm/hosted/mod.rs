@@ -36,6 +36,8 @@ mod trouble;
 
 use exchange::Exchange;
 pub(crate) use exchange::Timeouts;
+#[cfg(test)]
+pub(super) use tests::test_model;
 
 /// One section `[llm.providers.NAME]`, with the key read from where it was.
 #[derive(Debug)]

@@ -35,13 +35,17 @@ const KINDS: [(HostedKind, &str); 6] = [
 ];
 
 fn settings(server: &ModelServer, kind: HostedKind, path: &str) -> HostedSettings {
+    settings_at(kind, format!("{}{path}", server.url()))
+}
+
+fn settings_at(kind: HostedKind, base_url: String) -> HostedSettings {
     let price =
         Price { input_usd_per_million: 1.0, cached_input_usd_per_million: Some(0.1), output_usd_per_million: 10.0 };
     redact::register(&KEY.into());
     HostedSettings {
         name: "acme".to_owned(),
         kind,
-        base_url: Some(format!("{}{path}", server.url())),
+        base_url: Some(base_url),
         api_key: Some(KEY.into()),
         api_key_env: Some("ACME_API_KEY".to_owned()),
         timeouts: TIMEOUTS,
@@ -76,4 +80,10 @@ fn told(mut messages: Vec<Message>, answer: &Answer, results: &[&str]) -> Vec<Me
         messages.push(Message::Tool { call_id, name, content });
     }
     messages
+}
+
+/// For tests of what stands before a hosted model.
+pub(in crate::llm) fn test_model(kind: HostedKind, url: &str) -> Hosted {
+    let (_, path) = KINDS.into_iter().find(|(known, _)| *known == kind).unwrap();
+    Hosted::new(settings_at(kind, format!("{url}{path}"))).unwrap()
 }
