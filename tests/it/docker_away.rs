@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::{
-    harness::{AfterStop, Atelier, SMALL_IMAGE, SecondDocker, Settings, Zip},
+    harness::{AfterStop, Atelier, DockerDoor, SMALL_IMAGE, SecondDocker, Settings, Zip},
     model_server::{ModelServer, Reply},
 };
 
@@ -114,4 +114,24 @@ async fn f15_a_frozen_docker_holds_up_tasks_and_nothing_else() {
     }
     docker.thaw();
     atelier.task(&id).completed().await;
+}
+
+#[tokio::test]
+async fn f12_a_task_whose_container_cannot_be_made_waits_for_docker() {
+    let door = DockerDoor::shut_at("/containers/create");
+    let model = ModelServer::start().await;
+    model.will(Reply::text("Done."));
+    let settings = Settings::new().model("openai", &model.url()).environment("DOCKER_HOST", &door.host());
+    let atelier = Atelier::start_with(settings).await;
+    let id = submit(&atelier).await;
+    let task = atelier.task(&id);
+    task.reaches("setup").await;
+    is_ready(&atelier, false).await;
+    assert!(door.is_shut());
+    assert_eq!(task.now().await["status"], "running");
+
+    door.open();
+
+    task.completed().await;
+    assert!(task.events_of("warning").await[0]["message"].as_str().unwrap().contains("Docker does not answer"));
 }

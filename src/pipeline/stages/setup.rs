@@ -25,7 +25,7 @@ use crate::{
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
     pipeline::{Pipeline, checkpoint::Checkpoint},
-    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd, SetupTimes},
+    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SandboxError, SetupEnd, SetupTimes},
 };
 
 /// What is kept of the output of `setup.sh`.
@@ -80,9 +80,7 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
     };
     pipeline.engine.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
     let network = if fetched.setup_script.is_some() { Network::Bridge } else { Network::None };
-    let container = pipeline.engine.create(&container_spec(pipeline, task, &folder, network, access)).await?;
-    pipeline.db.forget_step_speaker(&task.id).await?;
-    container.start().await?;
+    let container = start_container(pipeline, task, &container_spec(pipeline, task, &folder, network, access)).await?;
     if let Some(script) = &fetched.setup_script {
         run_script(pipeline, task, script, &container).await?;
         container.cut_network().await?;
@@ -90,6 +88,34 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
         pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
     }
     Ok(container)
+}
+
+/// Docker may go away between the claim and this. Nothing of the task has run in it yet, so the task waits for it here as
+/// it would have in the queue.
+async fn start_container(pipeline: &Pipeline, task: &Task, spec: &ContainerSpec) -> anyhow::Result<Container> {
+    const PAUSE: Duration = Duration::from_millis(500);
+    pipeline.db.forget_step_speaker(&task.id).await?;
+    loop {
+        let started = async {
+            let container = pipeline.engine.create(spec).await?;
+            container.start().await?;
+            Ok(container)
+        };
+        match started.await {
+            Err(SandboxError::Unavailable { .. }) => {}
+            outcome => return Ok(outcome?),
+        }
+        pipeline.warn(task, "Docker does not answer; the task goes on once it does.").await?;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            pipeline.gate.open().await;
+            // What was begun before it went away.
+            match pipeline.engine.discard(&task.id).await {
+                Err(SandboxError::Unavailable { .. }) => {}
+                discarded => break discarded?,
+            }
+        }
+    }
 }
 
 async fn run_script(

@@ -2,6 +2,7 @@
 
 mod browser;
 mod docker;
+mod docker_door;
 mod second_docker;
 mod server;
 mod sources;
@@ -9,6 +10,7 @@ mod task;
 
 pub(crate) use browser::Browser;
 pub(crate) use docker::{containers_of, inspect, networks_of};
+pub(crate) use docker_door::DockerDoor;
 pub(crate) use second_docker::{AfterStop, SMALL_IMAGE, SecondDocker};
 pub(crate) use server::{Atelier, Settings};
 pub(crate) use sources::{Zip, apply_patch, commit_all, leap_year, sh};
