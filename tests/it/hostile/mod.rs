@@ -4,6 +4,7 @@
 mod archives;
 mod bodies;
 mod clones;
+mod collecting;
 mod deleting;
 mod private_repositories;
 mod programs;
