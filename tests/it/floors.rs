@@ -86,6 +86,23 @@ fn the_agent_imports_nothing_of_the_server() {
     assert!(!std::fs::read_to_string(agent).unwrap().contains("path = \"../..\""));
 }
 
+#[test]
+fn every_test_that_the_page_on_security_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/SECURITY.md")).unwrap();
+    let folders = ["src", "tests", "agent-image/agent"].map(|folder| root.join(folder));
+    let sources: String = folders
+        .iter()
+        .flat_map(|folder| all_rust_files(folder))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let is_test =
+        |word: &&str| word.contains('_') && word.starts_with(['r', 'f']) && word.as_bytes()[1].is_ascii_digit();
+    let named: Vec<&str> = page.split('`').filter(is_test).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(named.len() > 30 && missing.is_empty(), "{missing:?}");
+}
+
 fn floor_of_each_room() -> BTreeMap<String, usize> {
     let rooms = FLOORS.iter().enumerate();
     rooms.flat_map(|(floor, rooms)| rooms.iter().map(move |room| ((*room).to_owned(), floor))).collect()
@@ -155,6 +172,19 @@ fn code_lines(file: &Path) -> impl Iterator<Item = (usize, String)> {
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let numbered = (1..).zip(lines).take_while(|(_, line)| line.trim() != "mod tests {");
     numbered.filter(|(_, line)| !line.trim_start().starts_with("//"))
+}
+
+fn all_rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(all_rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
 }
 
 /// What ships: tests may bring together what the rooms keep apart.
