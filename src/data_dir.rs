@@ -105,6 +105,11 @@ impl TaskDir {
         self.run().join("step.sock")
     }
 
+    /// Where the proxy of a setup without network listens.
+    pub(crate) fn exit_socket(&self) -> PathBuf {
+        self.run().join("exit.sock")
+    }
+
     pub(crate) fn task_file(&self) -> PathBuf {
         self.0.join("task.json")
     }

@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod data_dir;
 mod db;
+mod dial;
 mod domain;
 mod git;
 mod host;

@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use crate::{
-    domain::{address::AddressPolicy, limits::Limits, model_name::ModelName},
+    domain::{address::AddressPolicy, host_pattern::HostPattern, limits::Limits, model_name::ModelName},
     host::DiskSpace,
 };
 
@@ -74,9 +74,19 @@ pub(crate) struct Sandbox {
     pub(crate) disk_files: u64,
     pub(crate) on_oom: OnOom,
     pub(crate) agent_uid: u32,
+    pub(crate) setup_network: SetupNetwork,
+    pub(crate) proxy_allow: Vec<HostPattern>,
     pub(crate) setup_allow: Vec<IpNet>,
     pub(crate) command_policy: CommandPolicy,
     pub(crate) allowed_commands: Vec<String>,
+}
+
+/// What setup reaches the internet by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SetupNetwork {
+    Bridge,
+    Proxied,
 }
 
 /// What an engine with known holes means.

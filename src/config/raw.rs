@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind, ToolCalls};
+use super::{
+    CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind, SetupNetwork,
+    ToolCalls,
+};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,6 +44,8 @@ pub(super) struct RawSandbox {
     pub(super) disk_files: u64,
     pub(super) on_oom: OnOom,
     pub(super) agent_uid: u32,
+    pub(super) setup_network: SetupNetwork,
+    pub(super) proxy_allow: Vec<String>,
     pub(super) setup_allow: Vec<String>,
     pub(super) command_policy: CommandPolicy,
     pub(super) allowed_commands: Vec<String>,

@@ -118,6 +118,12 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         disk_files: at_least_one("[sandbox] disk_files", raw.disk_files)?,
         on_oom: raw.on_oom,
         agent_uid: raw.agent_uid,
+        setup_network: raw.setup_network,
+        proxy_allow: raw
+            .proxy_allow
+            .iter()
+            .map(|text| text.parse().map_err(|error| wrong("[sandbox] proxy_allow", error)))
+            .collect::<Result<_, _>>()?,
         setup_allow: raw.setup_allow.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
         command_policy: raw.command_policy,
         allowed_commands: raw.allowed_commands,

@@ -55,11 +55,8 @@ impl Container {
         }
     }
 
-    /// What was written beside the mounts. Only a container with setup can.
+    /// What was written beside the mounts.
     async fn layer_bytes(&self) -> u64 {
-        if self.network.is_none() {
-            return 0;
-        }
         let Ok(client) = self.engine.client().await else { return 0 };
         let options = InspectContainerOptionsBuilder::default().size(true).build();
         let inspected = client.inspect_container(&self.name, Some(options)).await;

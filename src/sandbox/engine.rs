@@ -87,7 +87,7 @@ impl Engine {
         let name = container_name(&spec.task_id);
         let image = self.image_id(client, &spec.image).await?;
         let network = match spec.network {
-            Network::None => None,
+            Network::None | Network::Proxied => None,
             Network::Bridge => Some(self.create_network(client, &spec.task_id).await?),
         };
         let body = spec::container_body(spec, &image, &self.shared, network.as_deref());

@@ -6,6 +6,7 @@
 mod container;
 mod disk_watch;
 mod engine;
+mod exit_proxy;
 mod fence;
 mod leftovers;
 mod ownership;
@@ -16,6 +17,7 @@ mod versions;
 pub(crate) use container::{Container, Exit};
 pub(crate) use disk_watch::DiskUse;
 pub(crate) use engine::{Engine, EngineFacts};
+pub(crate) use exit_proxy::{ExitEntry, ExitProxy, ExitRules};
 pub(crate) use ownership::Ownership;
 pub(crate) use setup::{SetupEnd, SetupTimes};
 pub(crate) use spec::{CodeAccess, ContainerSpec, Network};

@@ -56,7 +56,9 @@ impl Container {
         output: impl FnMut(&[u8]),
     ) -> Result<SetupEnd, SandboxError> {
         let mut wrapped = [spec::EXECUTABLE, "agent", "setup"].map(str::to_owned).to_vec();
-        wrapped.extend(fence::arguments(&self.engine.shared.settings));
+        if self.network.is_some() {
+            wrapped.extend(fence::arguments(&self.engine.shared.settings));
+        }
         wrapped.push("--".to_owned());
         wrapped.extend(command);
         let run = self.exec_as_root(wrapped, environment, times.silence, output);

@@ -34,7 +34,10 @@ pub(crate) struct ContainerSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Network {
     None,
+    /// The internet, behind a fence.
     Bridge,
+    /// No network, but the server's proxy.
+    Proxied,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,22 +50,12 @@ pub(super) const CODE: &str = "/app/code";
 pub(super) const OUTPUT: &str = "/app/output";
 pub(super) const EXECUTABLE: &str = "/usr/local/bin/atelier";
 
-/// What package managers need of root during setup, and `NET_ADMIN`, which `atelier agent setup` gives up for `setup.sh` as
-/// soon as the fence around its network stands. The agent gives all of it up, bounding set included, before it
-/// does anything else; a container without setup gets none.
-const SETUP_CAPABILITIES: &[&str] = &[
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "NET_ADMIN",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SETFCAP",
-    "SYS_CHROOT",
-];
+/// What package managers need of root during setup. The agent gives all of it up, bounding set included, before it does
+/// anything else; a container without setup gets none.
+const SETUP_CAPABILITIES: &[&str] =
+    &["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETPCAP", "SETUID", "SETFCAP", "SYS_CHROOT"];
+/// For `atelier agent setup`, which gives it up for `setup.sh` as soon as the fence around its network stands.
+const FENCE_CAPABILITY: &str = "NET_ADMIN";
 
 const MIB: i64 = 1024 * 1024;
 /// Enough for compilers and package managers, and below what a daemon without the right to raise limits has itself.
@@ -79,6 +72,9 @@ pub(super) fn container_body(
     let mut command =
         vec![EXECUTABLE.to_owned(), "agent".to_owned(), "--task_file".to_owned(), "/app/task.json".to_owned()];
     command.extend(["--user".to_owned(), user.clone()]);
+    if spec.network == Network::Proxied {
+        command.push("--outlet".to_owned());
+    }
     if !spec.agent_command.is_empty() {
         command.extend(["--command".to_owned(), serde_json::json!(spec.agent_command).to_string()]);
     }
@@ -95,16 +91,17 @@ pub(super) fn container_body(
         ..profile(shared)
     };
     // With setup the container starts as root and the agent steps down by itself.
-    let user = if spec.network == Network::Bridge {
-        host.cap_add = Some(SETUP_CAPABILITIES.iter().map(ToString::to_string).collect());
-        "0:0".to_owned()
-    } else {
+    let user = if spec.network == Network::None {
         // Nothing is to be installed, so the image stays as it is. Scratch space counts as memory, and is smaller: a disk
         // that is full is easier to understand than a process that is gone.
         host.readonly_rootfs = Some(true);
         let options = format!("rw,exec,nosuid,nodev,mode=1777,size={}", shared.settings.memory_bytes / 2);
         host.tmpfs = Some(["/tmp", "/var/tmp"].map(|path| (path.to_owned(), options.clone())).into());
         user
+    } else {
+        let fence = (spec.network == Network::Bridge).then_some(&FENCE_CAPABILITY);
+        host.cap_add = Some(SETUP_CAPABILITIES.iter().chain(fence).map(ToString::to_string).collect());
+        "0:0".to_owned()
     };
     ContainerCreateBody {
         image: Some(image.to_owned()),

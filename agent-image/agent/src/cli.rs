@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::future::pending;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use crate::settings::Settings;
 use crate::task::{Task, TaskSource};
 use crate::tools::Toolbox;
 use crate::workspace::Workspace;
-use crate::{ownership, settle, setup};
+use crate::{outlet, ownership, settle, setup};
 
 /// The run ended without a `finish`: the limit of iterations, a refusal or a reply that nobody understands.
 const ENDED_WITHOUT_FINISH: u8 = 2;
@@ -78,6 +79,10 @@ struct WorkArgs {
     /// The same, as words
     #[arg(last = true, value_name = "PROGRAM", conflicts_with = "task")]
     program: Vec<OsString>,
+
+    /// Bring the proxy of the server to the loopback
+    #[arg(long, hide = true)]
+    outlet: bool,
 
     /// Where the relay listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", hide = true)]
@@ -192,8 +197,16 @@ impl WorkArgs {
                 let ending = run_loop::run(task, settings.max_iterations, &client, &tools, &record).await;
                 Ok(conclude(&ending, &record))
             };
+            let outlet = async {
+                if self.outlet {
+                    outlet::carry(outlet::ADDRESS, Path::new(outlet::SOCKET)).await
+                } else {
+                    pending().await
+                }
+            };
             tokio::select! {
                 code = work => code,
+                never = outlet => match never? {},
                 never = orphans::reap(&children) => match never? {},
                 () = told_to_stop => {
                     record.note("told to stop by a signal");

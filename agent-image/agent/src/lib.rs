@@ -12,6 +12,7 @@ mod fence;
 mod kernel_filter;
 pub mod memory;
 mod orphans;
+mod outlet;
 pub mod ownership;
 mod processes;
 mod relay;

@@ -4,6 +4,7 @@ pub(super) mod agent;
 mod aside;
 pub(super) mod clean_up;
 pub(super) mod collect;
+mod exit;
 pub(super) mod fetch;
 pub(super) mod setup;
 mod watch;

@@ -11,12 +11,14 @@ use atelier_agent::memory::MemoryReport;
 
 use super::{
     aside,
+    exit::Exit,
     fetch::{Fetched, SetupScript, bring},
     watch::{disk_limit, watched_trees},
 };
 use crate::{
     artifacts::CappedLog,
     blocking,
+    config::SetupNetwork,
     data_dir::{TaskDir, make_private_dir},
     domain::{
         event::{EventBody, milliseconds},
@@ -79,7 +81,11 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
         Mode::Modify => CodeAccess::ReadWrite,
     };
     pipeline.engine.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
-    let network = if fetched.setup_script.is_some() { Network::Bridge } else { Network::None };
+    let network = match (&fetched.setup_script, pipeline.config.sandbox.setup_network) {
+        (None, _) => Network::None,
+        (Some(_), SetupNetwork::Bridge) => Network::Bridge,
+        (Some(_), SetupNetwork::Proxied) => Network::Proxied,
+    };
     let container = start_container(pipeline, task, &container_spec(pipeline, task, &folder, network, access)).await?;
     if let Some(script) = &fetched.setup_script {
         run_script(pipeline, task, script, &container).await?;
@@ -137,15 +143,24 @@ async fn run_script(
     keep_earlier_log(&logs)?;
     let mut log = CappedLog::create(&logs.join("setup.log"), MAX_SETUP_LOG)?;
     let started = Instant::now();
+    let exit = match pipeline.config.sandbox.setup_network {
+        SetupNetwork::Bridge => None,
+        SetupNetwork::Proxied => Some(Exit::open(pipeline, task)?),
+    };
+    let mut environment = setup_environment();
+    environment.extend(exit.iter().flat_map(|_| Exit::environment()));
     let trees = watched_trees(pipeline, task);
     let ended = tokio::select! {
-        ended = container.run_setup(command, setup_environment(), times, |bytes| log.write(bytes)) => ended,
+        ended = container.run_setup(command, environment, times, |bytes| log.write(bytes)) => ended,
         used = container.overfills_disk(&trees) => {
             log.finish()?;
             return Err(disk_limit(pipeline, used).into());
         }
     };
     log.finish()?;
+    if let Some(exit) = exit {
+        exit.close()?;
+    }
     let hint =
         if script.has_windows_line_ends { " It has Windows line ends, which shells do not understand." } else { "" };
     let (kind, message) = match ended? {

@@ -2,6 +2,8 @@
 
 use std::net::TcpListener;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::{running, stdout};
 use crate::harness::{Settings, Zip, sh};
 
@@ -137,4 +139,66 @@ async fn r28_what_the_owner_allows_is_reached() {
     let log = task.log("setup.log").await;
     let reached: Vec<&str> = log.lines().filter(|line| line.starts_with("BREACH")).collect();
     assert!(reached.len() == 2 && reached.iter().all(|line| line.contains("own address")), "{log}");
+}
+
+/// A web server that says "hello" to everything, and its port.
+async fn hello() -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ =
+                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn r28_a_setup_without_network_reaches_what_the_proxy_lets_through_and_nothing_else() {
+    let (listed, other) = (hello().await, hello().await);
+    let settings = Settings::new()
+        .set("sandbox.setup_network", "proxied")
+        .set("sandbox.proxy_allow", vec![format!("127.0.0.1:{listed}"), "localhost:1".to_owned()])
+        .set("sandbox.setup_allow", vec!["127.0.0.1"]);
+    let (atelier, _model) =
+        running(&["curl -sS -m 2 -x http://127.0.0.1:3128 http://127.0.0.1:1 2>&1"], settings).await;
+    // The variables name the loopback as not to be asked for by proxy, so curl is told to.
+    let curl = "curl -sS -m 5 --noproxy '' ";
+    let setup = format!(
+        "#!/bin/sh\nls /sys/class/net\n{curl} http://127.0.0.1:{listed}/; echo\n{curl} -p http://127.0.0.1:{listed}/; echo\n\
+         {curl} http://127.0.0.1:{other}/\n{curl} -p http://127.0.0.1:{other}/ 2>&1\n\
+         {curl} http://169.254.169.254/\n{curl} -H 'Host: evil.example' http://127.0.0.1:{listed}/; echo\nexit 0\n"
+    );
+    let task = atelier.submit_zip(Zip::new().executable("setup.sh", &setup), "Go.", &[]).await;
+    task.completed().await;
+    let log = task.log("setup.log").await;
+    assert!(log.starts_with("lo\nhello\nhello\n"), "{log}");
+    assert_eq!(log.matches("hello").count(), 3, "{log}");
+    assert!(log.contains("is not in [sandbox] proxy_allow"), "{log}");
+    let ledger = task.log("network.log").await;
+    assert!(ledger.contains(&format!("CONNECT 127.0.0.1:{listed} let through")), "{ledger}");
+    assert!(ledger.contains(&format!("GET 127.0.0.1:{other} refused")), "{ledger}");
+    assert!(ledger.contains("GET 169.254.169.254:80 refused"), "{ledger}");
+    let warnings = task.events_of("warning").await;
+    assert_eq!(warnings.len(), 2, "one a host: {warnings:?}");
+    let agent = &task.tool_results().await[0];
+    assert_ne!(agent["returncode"], 0, "the agent has no proxy: {agent}");
+}
+
+#[tokio::test]
+async fn r28_a_listed_name_with_a_private_address_is_refused() {
+    let port = hello().await;
+    let settings = Settings::new()
+        .set("sandbox.setup_network", "proxied")
+        .set("sandbox.proxy_allow", vec![format!("localhost:{port}")]);
+    let (atelier, _model) = running(&["true"], settings).await;
+    let setup = format!("#!/bin/sh\ncurl -sS -m 5 --noproxy '' http://localhost:{port}/\n");
+    let task = atelier.submit_zip(Zip::new().executable("setup.sh", &setup), "Go.", &[]).await;
+    task.completed().await;
+    let log = task.log("setup.log").await;
+    assert!(log.contains("not a public address") && !log.contains("hello"), "{log}");
 }
