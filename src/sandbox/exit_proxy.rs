@@ -188,7 +188,9 @@ impl Gate {
         for name in ["proxy-authorization", "proxy-connection", "connection", "keep-alive", "upgrade"] {
             headers.remove(name);
         }
-        headers.extend(authority.map(|authority| (HOST, authority)));
+        if let Some(authority) = authority {
+            headers.insert(HOST, authority);
+        }
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(upstream)).await?;
         tokio::spawn(self.closed.clone().run_until_cancelled_owned(connection));
         let mut response = sender.send_request(request).await?;

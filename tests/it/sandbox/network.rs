@@ -141,16 +141,20 @@ async fn r28_what_the_owner_allows_is_reached() {
     assert!(reached.len() == 2 && reached.iter().all(|line| line.contains("own address")), "{log}");
 }
 
-/// A web server that says "hello" to everything, and its port.
+/// A web server that says "hello" to whoever names it as its host, once; and its port.
 async fn hello() -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             tokio::spawn(async move {
-                let _ = stream.read(&mut [0; 4096]).await;
-                let _ =
-                    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").await;
+                let mut head = vec![0; 4096];
+                let read = stream.read(&mut head).await.unwrap_or(0);
+                let head = String::from_utf8_lossy(&head[..read]).to_lowercase();
+                let is_right = head.matches("\r\nhost:").count() == 1 && head.contains(&format!(":{port}\r\n"));
+                let word = if is_right { "hello" } else { "wrong" };
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{word}");
+                let _ = stream.write_all(answer.as_bytes()).await;
             });
         }
     });
