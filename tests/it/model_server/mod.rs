@@ -47,7 +47,11 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     /// Tool calls that came with thinking, which has to come back with them.
     thoughtful_calls: Mutex<HashSet<String>>,
+    play: Mutex<Option<Play>>,
 }
+
+/// Answers a question by what is in it.
+type Play = Box<dyn Fn(&Received) -> Reply + Send>;
 
 /// Why a real provider would refuse: its status, its name for the error, its words.
 struct Refusal {
@@ -100,6 +104,11 @@ impl ModelServer {
         self.shared.replies.lock().unwrap().push_back(reply.into());
     }
 
+    /// How requests are answered for which nothing is queued.
+    pub(crate) fn plays(&self, play: impl Fn(&Received) -> Reply + Send + 'static) {
+        *self.shared.play.lock().unwrap() = Some(Box::new(play));
+    }
+
     pub(crate) fn received(&self) -> Vec<Received> {
         self.shared.received.lock().unwrap().clone()
     }
@@ -133,7 +142,8 @@ async fn serve(wire: &Wire, State(shared): State<Arc<Shared>>, request: Request)
     if let Err(refusal) = checked {
         return json_response(refusal.status, &(wire.error)(&refusal));
     }
-    let reply = shared.replies.lock().unwrap().pop_front();
+    let queued = shared.replies.lock().unwrap().pop_front();
+    let reply = queued.or_else(|| shared.play.lock().unwrap().as_ref().map(|play| play(&received)));
     match reply {
         Some(Reply::Spoken(spoken)) => {
             let model = received.body["model"].as_str().unwrap_or_default();

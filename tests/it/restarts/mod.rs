@@ -5,6 +5,7 @@ mod agent_at_work;
 mod before_the_agent;
 mod collecting;
 mod gate;
+mod kill_loop;
 mod machine;
 mod stopped;
 
