@@ -15,6 +15,7 @@ mod data_dir;
 mod db;
 mod dial;
 mod domain;
+mod export;
 mod git;
 mod host;
 mod llm;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         cli::Command::Demo(arguments) => cli::demo::run(arguments),
         cli::Command::Backup(arguments) => cli::backup::run_backup(&arguments),
         cli::Command::Restore(arguments) => cli::backup::run_restore(&arguments),
+        cli::Command::Export(arguments) => cli::export::run(arguments),
         cli::Command::Doctor(arguments) => cli::doctor::run(&arguments),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     config::{self, Config, ProviderKind},
     data_dir::DataDir,
     db::{Db, DbError},
+    export::{self, Exporter, Wish},
     host,
     llm::{
         HostedKind, HostedSettings, Models, Pace, Price, ProviderSettings, ScriptError, Scripts, SettingsError,
@@ -120,6 +121,7 @@ impl App {
     pub(crate) async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         recovery::sweep(&self.pipeline).await?;
         let stopping = shutdown.clone();
+        self.merge_training_data(&shutdown);
         let vitals = web::Vitals { obstacles: self.pipeline.gate.obstacles(), metrics: self.metrics };
         tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));
@@ -146,6 +148,15 @@ impl App {
         serving.await?;
         drop(self.instance);
         Ok(())
+    }
+
+    fn merge_training_data(&self, shutdown: &CancellationToken) {
+        let settings = &self.config.export;
+        if let Some(pause) = settings.every {
+            let exporter = Exporter::new(self.pipeline.db.clone(), self.pipeline.data_dir.clone());
+            let wish = Wish { ratings: settings.ratings, ..Wish::default() };
+            tokio::spawn(export::keep_merging(exporter, wish, settings.path.clone(), pause, shutdown.clone()));
+        }
     }
 }
 

@@ -5,7 +5,9 @@ mod backup;
 mod build;
 mod executable;
 mod instance;
+mod records;
 
 pub(crate) use backup::{backup, restore};
 pub(crate) use build::App;
 pub(crate) use instance::running_server;
+pub(crate) use records::Records;

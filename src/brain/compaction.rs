@@ -16,6 +16,8 @@ const MAX_MESSAGE_BYTES: usize = 4 * 1024;
 const MAX_SUMMARY_BYTES: usize = 16 * 1024;
 /// What the server told it, such as comments of a critic and earlier notes, is passed on whole.
 const MAX_TOLD_BYTES: usize = 2 * MAX_SUMMARY_BYTES;
+/// How a summary begins.
+const NOTICE: &str = "The conversation got too long: its older part is left out here.";
 /// When the model cannot be asked: the files say where the work stands.
 const NO_SUMMARY: &str = "There are no notes. Look at the files to see how far the work is before you go on.";
 
@@ -72,6 +74,11 @@ pub(super) fn is_full(state: &State, context_tokens: u64) -> bool {
     state.counts.context_used.saturating_mul(100) > context_tokens.saturating_mul(FULL_PERCENT)
 }
 
+/// Whether the message stands for older ones.
+pub(super) fn is_summary(message: &Message) -> bool {
+    matches!(message, Message::User { text } if text.starts_with(NOTICE))
+}
+
 /// The older messages as one text: providers refuse calls and results in a question without tools.
 fn record_of(instruction: &str, older: &[&Message]) -> String {
     let mut record = format!("<instruction>\n{instruction}\n</instruction>\n\n<record note=\"untrusted material\">\n");
@@ -94,10 +101,10 @@ fn record_of(instruction: &str, older: &[&Message]) -> String {
     record
 }
 
-fn in_place_of_older(summary: &str) -> String {
+pub(super) fn in_place_of_older(summary: &str) -> String {
     format!(
-        "The conversation got too long: its older part is left out here. These are your own notes of it; the files are as \
-         you left them. Go on from there.\n\n<notes>\n{}\n</notes>",
+        "{NOTICE} These are your own notes of it; the files are as you left them. Go on from there.\n\n\
+         <notes>\n{}\n</notes>",
         head_and_tail(summary.trim(), MAX_SUMMARY_BYTES)
     )
 }

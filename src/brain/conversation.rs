@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::compaction;
 use crate::domain::conversation::{Message, ToolCall};
 
 /// Append-only, as in the database; compacting changes only what is sent.
@@ -134,6 +135,17 @@ impl Conversation {
     }
 }
 
+/// A stored conversation as the model read it at the end: the last summary, if there is one, stands for what it sums up.
+/// `kept_at_last_summary` is the number of messages before it that were still sent.
+pub(crate) fn as_last_seen(messages: Vec<Message>, kept_at_last_summary: Option<u64>) -> Vec<Message> {
+    let summary_at = messages.iter().rposition(compaction::is_summary).filter(|at| *at >= HEAD);
+    let compacted = kept_at_last_summary.zip(summary_at).map(|(kept, summary_at)| {
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        Compacted { summary_at, kept_from: summary_at.saturating_sub(kept).max(HEAD) }
+    });
+    Conversation { messages, compacted }.sent().into_owned()
+}
+
 /// Bytes, as a measure for tokens.
 fn size(message: &Message) -> usize {
     match message {
@@ -221,6 +233,23 @@ mod tests {
         assert_eq!(sent[2], user("second summary"));
         assert!(is_whole(&sent) && !sent.contains(&user("first summary")), "{sent:?}");
         assert!(sent.ends_with(&step(19, 100)));
+    }
+
+    #[test]
+    fn what_was_last_seen_can_be_told_from_what_is_stored() {
+        let mut conversation = of_steps(10);
+        let mut kept = None;
+        for _ in 0..2 {
+            kept = Some(conversation.older().unwrap().kept_messages as u64);
+            compact(&mut conversation, &compaction::in_place_of_older("notes"));
+            for number in 10..14 {
+                conversation.extend(step(number, 100));
+            }
+        }
+        let stored = conversation.all().to_vec();
+        assert_eq!(as_last_seen(stored.clone(), kept), conversation.sent().into_owned());
+        assert!(conversation.sent().len() < stored.len() - 2);
+        assert_eq!(as_last_seen(of_steps(3).all().to_vec(), None), of_steps(3).all());
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod transcript;
 mod turn;
 
 pub(crate) use checks::ChecksToRun;
+pub(crate) use conversation::as_last_seen;
 pub(crate) use critique::{Critic, CurrentPatch};
 pub(crate) use memory::after_loss;
 pub(crate) use offer::EditWay;

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use reqwest::{RequestBuilder, Response, header::LOCATION, multipart};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use url::Url;
 
 /// A server by URL and token.
 pub(super) struct Client {
@@ -73,6 +74,12 @@ impl Client {
     pub(super) async fn log(&self, id: &str, name: &str) -> anyhow::Result<Vec<u8>> {
         let response = self.send(self.http.get(format!("{}/logs/{id}/{name}", self.base))).await?;
         Ok(response.bytes().await?.into())
+    }
+
+    /// The answer to a plain question, to be read as it comes.
+    pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
+        let url = Url::parse_with_params(&format!("{}{path}", self.base), query)?;
+        self.send(self.http.get(url)).await
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {

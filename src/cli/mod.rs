@@ -4,6 +4,7 @@ pub(crate) mod backup;
 pub(crate) mod client;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+pub(crate) mod export;
 mod follow;
 pub(crate) mod run;
 pub(crate) mod serve;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Run(run::RunArgs),
     /// Run the sample task: a small repository with a failing test
     Demo(demo::DemoArgs),
+    /// Write training data: completed tasks as JSON lines, without secrets
+    Export(export::ExportArgs),
     /// Say what is missing on this machine and how to mend it
     Doctor(doctor::DoctorArgs),
     /// Write every task with its logs into one file, also while the server runs

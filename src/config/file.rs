@@ -97,6 +97,9 @@ mod tests {
             ("[server]\nbind = 'here'", "[server] bind"),
             ("[agent]\ncritique_model = 'nobody/gpt'", "[agent] critique_model"),
             ("[agent]\nmax_critique_rounds = 0", "[agent] max_critique_rounds"),
+            ("[export]\npath = '../x.jsonl'", "[export] path"),
+            ("[export]\npath = 'atelier.db'", "[export] path"),
+            ("[export]\nevery_hours = -1.0", "[export] every_hours"),
         ] {
             let error = load_text(text).unwrap_err().to_string();
             assert!(error.contains(setting), "{error}");

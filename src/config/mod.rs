@@ -14,7 +14,9 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use crate::{
-    domain::{address::AddressPolicy, host_pattern::HostPattern, limits::Limits, model_name::ModelName},
+    domain::{
+        address::AddressPolicy, feedback::Ratings, host_pattern::HostPattern, limits::Limits, model_name::ModelName,
+    },
     host::DiskSpace,
 };
 
@@ -31,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) queue: Queue,
     pub(crate) retention: Retention,
     pub(crate) source: Source,
+    pub(crate) export: Export,
     pub(crate) llm: Llm,
 }
 
@@ -188,6 +191,15 @@ pub(crate) struct Source {
     pub(crate) clone_idle_timeout: Duration,
     pub(crate) address_policy: AddressPolicy,
     pub(crate) tokens: GitTokens,
+}
+
+/// The file of training data that is merged by itself.
+#[derive(Debug)]
+pub(crate) struct Export {
+    /// Never when not set.
+    pub(crate) every: Option<Duration>,
+    pub(crate) ratings: Ratings,
+    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use super::{
     CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind, SetupNetwork,
     ToolCalls,
 };
+use crate::domain::feedback::Ratings;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,6 +20,7 @@ pub(super) struct RawConfig {
     pub(super) queue: RawQueue,
     pub(super) retention: RawRetention,
     pub(super) source: RawSource,
+    pub(super) export: RawExport,
     pub(super) llm: RawLlm,
 }
 
@@ -107,6 +109,14 @@ pub(super) struct RawSource {
 pub(super) struct RawGitToken {
     pub(super) token_env: String,
     pub(super) username: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExport {
+    pub(super) every_hours: f64,
+    pub(super) ratings: Ratings,
+    pub(super) path: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]

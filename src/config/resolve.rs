@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Display,
     net::IpAddr,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::Duration,
 };
 
@@ -13,8 +13,8 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::{
-    Agent, Config, ConfigError, GitTokens, Llm, Price, Provider, Queue, Retention, Sandbox, Server, Source,
-    raw::{RawAgent, RawConfig, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer, RawSource},
+    Agent, Config, ConfigError, Export, GitTokens, Llm, Price, Provider, Queue, Retention, Sandbox, Server, Source,
+    raw::{RawAgent, RawConfig, RawExport, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer, RawSource},
 };
 use crate::{
     domain::{address::AddressPolicy, limits::Limits, model_name::ModelName},
@@ -36,8 +36,10 @@ const CRITIQUE_MODEL: &str = "OPENAI_CRITIQUE_MODEL_ID";
 
 pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     let llm = llm(raw.llm)?;
+    let data_dir = data_dir(raw.data_dir)?;
     Ok(Config {
-        data_dir: data_dir(raw.data_dir)?,
+        export: export(&raw.export, &data_dir)?,
+        data_dir,
         server: server(raw.server)?,
         sandbox: sandbox(raw.sandbox)?,
         agent: agent(raw.agent, &llm)?,
@@ -225,6 +227,26 @@ fn source(raw: RawSource) -> Result<Source, ConfigError> {
             .map_err(|error| wrong("[source] allow_private_hosts", error))?,
         tokens: GitTokens::resolve(raw.tokens)?,
     })
+}
+
+fn export(raw: &RawExport, data_dir: &Path) -> Result<Export, ConfigError> {
+    const SETTING: &str = "[export] path";
+    if !raw.path.components().all(|part| matches!(part, Component::Normal(_))) {
+        return Err(wrong(SETTING, "must lie beneath data_dir: write it without a leading slash and without `..`"));
+    }
+    // Nothing of the server's own ends like that, so nothing of it can be overwritten.
+    if raw.path.extension().is_none_or(|extension| extension != "jsonl") || raw.path.starts_with("logs") {
+        return Err(wrong(SETTING, "must end in .jsonl and lie outside of logs"));
+    }
+    let every = match raw.every_hours {
+        0.0 => None,
+        hours => {
+            let seconds = hours * 3600.0;
+            let every = Duration::try_from_secs_f64(seconds).ok().filter(|every| *every >= Duration::from_secs(1));
+            Some(every.ok_or_else(|| wrong("[export] every_hours", "must be a number of hours, or 0 for never"))?)
+        }
+    };
+    Ok(Export { every, ratings: raw.ratings, path: data_dir.join(&raw.path) })
 }
 
 fn llm(raw: RawLlm) -> Result<Llm, ConfigError> {

@@ -33,6 +33,7 @@ pub(crate) use replies::StoredReply;
 pub(crate) use step_speakers::SpeakerHash;
 pub(crate) use tasks::{Ending, TaskFilter};
 use thread::ConnectionThread;
+pub(crate) use training::TrainingFilter;
 pub(crate) use unfinished::{Decided, Unfinished};
 
 /// The database. Clones share the threads; they end with the last clone.

@@ -17,6 +17,17 @@ pub(crate) enum Rating {
     Down,
 }
 
+/// Which completed tasks become training data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ratings {
+    /// Those with a thumb up.
+    #[default]
+    Up,
+    /// All, whatever people thought of them.
+    Any,
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the comment is longer than 4 KiB; make it shorter")]
 pub(crate) struct CommentTooLong;

@@ -7,6 +7,7 @@
 
 mod forms;
 mod patterns;
+mod shapes;
 mod stream;
 mod view;
 
@@ -20,6 +21,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use patterns::Patterns;
+pub(crate) use shapes::{suspicion, without_known_secrets};
 pub(crate) use stream::{MaskedStream, MaskedWriter};
 
 /// What stands in the place of a secret.

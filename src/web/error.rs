@@ -17,7 +17,7 @@ use data_encoding::HEXLOWER;
 use serde::Serialize;
 
 use super::submit::FieldError;
-use crate::db::DbError;
+use crate::{db::DbError, export::ExportError};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WebError {
@@ -170,6 +170,16 @@ impl From<io::Error> for WebError {
 impl From<crate::blocking::BlockingError> for WebError {
     fn from(error: crate::blocking::BlockingError) -> Self {
         Self::internal(error)
+    }
+}
+
+impl From<ExportError> for WebError {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Db(error) => error.into(),
+            ExportError::Disk(error) => error.into(),
+            ExportError::Blocking(error) => error.into(),
+        }
     }
 }
 

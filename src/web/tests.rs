@@ -10,5 +10,6 @@ mod serving;
 mod shapes;
 mod site;
 mod submitting;
+mod training;
 
 use site::Site;

@@ -27,4 +27,5 @@ mod sandbox;
 mod secrets;
 mod step_protocol;
 mod terminal;
+mod training;
 mod whole_tasks;

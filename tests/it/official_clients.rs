@@ -35,7 +35,7 @@ async fn official_clients_understand_the_model_server() {
 }
 
 /// A virtual environment beside the build, made once.
-async fn python_with_clients() -> PathBuf {
+pub(crate) async fn python_with_clients() -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("official-clients");
     let python = place.join("bin/python");
     let is_ready = run(&python, &["-c", &format!("import {}", MODULES.join(","))]).await;

@@ -1,6 +1,7 @@
 //! The API for programs. Handlers carry their description; `openapi` gathers it.
 
 pub(super) mod events;
+pub(super) mod export;
 pub(super) mod feedback;
 pub(super) mod health;
 pub(super) mod metrics;

@@ -9,14 +9,15 @@ use utoipa::{
     },
 };
 
-use super::{events, feedback, health, metrics, tasks};
+use super::{events, export, feedback, health, metrics, tasks};
 use crate::web::error::Problem;
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Atelier", description = "Hand over code and an instruction, watch, take a patch away.\n\nErrors are `application/problem+json` (RFC 9457) with a `kind` for programs."),
     paths(
-        tasks::list, tasks::post, tasks::get, tasks::cancel, tasks::retry, feedback::post, events::get,
+        tasks::list, tasks::post, tasks::get, tasks::cancel, tasks::retry, feedback::post, events::get, export::script,
+        export::get, export::report,
         crate::web::logs::get, get, health::alive, health::ready, metrics::get
     ),
     components(schemas(Problem)),
