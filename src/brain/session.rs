@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ChecksToRun, Critic, EditWay, ReferenceCheck,
+    ChecksToRun, Critic, EditWay, Fallback, ReferenceCheck,
     agents_files::AgentsFiles,
     checks::Checks,
     conversation::{Conversation, Due},
@@ -43,6 +43,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct SessionSettings {
     pub(crate) model: Arc<dyn Model>,
+    /// Goes on when the model is out of reach.
+    pub(crate) fallback: Option<Fallback>,
     pub(crate) retry: RetryPolicy,
     pub(crate) max_output_tokens: u32,
     /// What the model can read at once.
@@ -101,6 +103,7 @@ pub(crate) struct Session {
     pub(super) tools: Vec<Tool>,
     speaker: Speaker,
     pub(super) settings: SessionSettings,
+    pub(super) fell_back: AtomicBool,
     /// None after the database failed: what is in memory may be ahead of the disk then, so it is read anew.
     state: Mutex<Option<State>>,
     pub(super) outcome: mpsc::UnboundedSender<Outcome>,
@@ -147,7 +150,18 @@ impl Session {
         let tools = offer::tools(task.mode, settings.edit_way);
         let stopping = CancellationToken::new();
         let speaker = Speaker::new(db.clone(), task.id.clone());
-        let session = Self { task, db, tools, speaker, settings, state: Mutex::default(), outcome, over, stopping };
+        let session = Self {
+            task,
+            db,
+            tools,
+            speaker,
+            settings,
+            fell_back: AtomicBool::default(),
+            state: Mutex::default(),
+            outcome,
+            over,
+            stopping,
+        };
         let state = session.recall().await?;
         *session.state.lock().await = Some(state);
         Ok((Arc::new(session), ended))

@@ -49,7 +49,7 @@ impl Session {
             if let Some(failure) = limits::reached(&self.task.limits, state.steps, state.usage) {
                 return self.end(state, Outcome::Failed(failure), seq, before).await;
             }
-            if compaction::is_full(state, self.settings.context_tokens) {
+            if compaction::is_full(state, self.asked().context_tokens) {
                 self.commit(state, before).await?;
                 self.compact(state).await?;
                 before = Record::default();
@@ -60,7 +60,13 @@ impl Session {
                 Ok(answer) => answer,
                 Err(error) => {
                     // A try that failed may have cost something all the same.
-                    let record = Record { usage: error.usage(), ..Record::default() };
+                    let mut record = Record { usage: error.usage(), ..Record::default() };
+                    if let Some(message) = self.fall_back(&error) {
+                        state.usage = state.usage.plus(record.usage);
+                        record.events.push(EventBody::Warning { message });
+                        before = record;
+                        continue;
+                    }
                     return self.end(state, Outcome::Failed(error.failure()), seq, record).await;
                 }
             };
@@ -127,13 +133,13 @@ impl Session {
     async fn model_answer(&self, state: &State) -> Result<Answer, LlmError> {
         let settings = &self.settings;
         let request = Request {
-            model_id: self.task.model.id(),
+            model_id: self.asked().name.id(),
             messages: &state.conversation.sent(),
             tools: &self.tools,
             max_output_tokens: settings.max_output_tokens,
             listener: Listener::default(),
         };
-        self.answered(settings.model.as_ref(), &request, &settings.retry).await
+        self.answered(self.asked().model, &request, &settings.retry).await
     }
 
     /// The answer of any model. Why it waits is shown as a note, each wait before another try as a warning.

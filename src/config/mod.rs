@@ -145,6 +145,7 @@ pub(crate) struct Agent {
     /// Commands to be run before a change is handed over.
     pub(crate) checks: Vec<String>,
     pub(crate) edit_format: EditFormat,
+    pub(crate) fallback_model: Option<ModelName>,
     pub(crate) critique_model: Option<ModelName>,
     pub(crate) max_critique_rounds: u32,
 }

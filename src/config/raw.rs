@@ -70,6 +70,7 @@ pub(super) struct RawAgent {
     pub(super) checks: Vec<String>,
     pub(super) agents_md_max_bytes: usize,
     pub(super) edit_format: EditFormat,
+    pub(super) fallback_model: String,
     pub(super) critique_model: String,
     pub(super) max_critique_rounds: u32,
 }

@@ -164,6 +164,7 @@ fn agent(raw: RawAgent, llm: &Llm) -> Result<Agent, ConfigError> {
         checks: raw.checks,
         agents_md_max_bytes: raw.agents_md_max_bytes,
         edit_format: raw.edit_format,
+        fallback_model: known_model("[agent] fallback_model", &raw.fallback_model, llm)?,
         critique_model: critique_model(&raw.critique_model, llm)?,
         max_critique_rounds: at_least_one("[agent] max_critique_rounds", raw.max_critique_rounds)?,
     })
@@ -187,15 +188,22 @@ fn command_max_timeout(raw: &RawAgent) -> Result<Duration, ConfigError> {
 
 fn critique_model(text: &str, llm: &Llm) -> Result<Option<ModelName>, ConfigError> {
     const SETTING: &str = "[agent] critique_model";
-    let model = match openai_model_of_environment(CRITIQUE_MODEL)? {
-        Some(model) => model,
-        None if text.is_empty() => return Ok(None),
-        None => model_name(SETTING, text)?,
-    };
+    match openai_model_of_environment(CRITIQUE_MODEL)? {
+        Some(model) => known_model(SETTING, &model.to_string(), llm),
+        None => known_model(SETTING, text, llm),
+    }
+}
+
+/// A model whose provider there is; none for an empty text.
+fn known_model(setting: &str, text: &str, llm: &Llm) -> Result<Option<ModelName>, ConfigError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let model = model_name(setting, text)?;
     if llm.providers.contains_key(model.provider()) {
         Ok(Some(model))
     } else {
-        Err(wrong(SETTING, format!("there is no provider {0:?}; add [llm.providers.{0}]", model.provider())))
+        Err(wrong(setting, format!("there is no provider {0:?}; add [llm.providers.{0}]", model.provider())))
     }
 }
 

@@ -224,3 +224,51 @@ async fn a_model_that_cannot_call_tools_does_the_work_all_the_same() {
     let notes = texts(&task, "note").await;
     assert_eq!(notes.iter().filter(|note| note.contains("no tool calls of its own")).count(), 1, "{notes:?}");
 }
+
+#[tokio::test]
+async fn another_model_goes_on_when_the_first_is_out_of_reach() {
+    let model = ModelServer::start().await;
+    let settings = impatient("openai", &model.url())
+        .set("llm.max_tries", 2)
+        .set("agent.fallback_model", "other/claude")
+        .set("llm.providers.other.kind", "anthropic")
+        .set("llm.providers.other.base_url", model.url())
+        .set("llm.providers.other.api_key_env", VARIABLE)
+        .set("llm.prices.mock/test-model.input", 1.0)
+        .set("llm.prices.mock/test-model.output", 1.0)
+        .set("llm.prices.other/claude.input", 2.0)
+        .set("llm.prices.other/claude.output", 2.0);
+    let atelier = Atelier::start_with(settings).await;
+    let edit = json!({"file_path": "a", "new_content": "new\n"});
+    model.will(Reply::text("").tool_call("edit_file", edit).usage(1_000_000, 0, 0));
+    model.will(Reply::status(503, "overloaded").with_header("retry-after-ms", "10"));
+    model.will(Reply::status(503, "overloaded"));
+    model.will(Reply::text("").tool_call("run_command", json!({"command": "cat a"})).usage(500_000, 0, 0));
+    model.will(Reply::text("Done.").usage(500_000, 0, 0));
+
+    let task = submitted(&atelier).await;
+    let ended = task.completed().await;
+
+    assert_eq!((&ended["steps"], &ended["usage"]["cost_usd"]), (&json!(3), &json!(3.0)), "{ended:#}");
+    let asked: Vec<String> =
+        model.received().iter().map(|request| request.body["model"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(asked, ["test-model", "test-model", "test-model", "claude", "claude"]);
+    assert!(model.received()[3].body.to_string().contains("new"), "the conversation goes with it");
+    let warnings = texts(&task, "warning").await;
+    assert!(warnings.last().unwrap().ends_with("other/claude goes on in place of mock/test-model."), "{warnings:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_is_not_taken_to_another_model() {
+    let model = ModelServer::start().await;
+    let settings = impatient("openai", &model.url())
+        .set("agent.fallback_model", "other/claude")
+        .set("llm.providers.other.kind", "anthropic")
+        .set("llm.providers.other.base_url", model.url());
+    let atelier = Atelier::start_with(settings).await;
+    model.will(Reply::status(400, "this content is not allowed"));
+
+    submitted(&atelier).await.failed("llm_error").await;
+
+    assert_eq!(model.received().len(), 1);
+}

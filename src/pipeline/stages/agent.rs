@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{fetch, watch::watch};
 use crate::{
-    brain::{ChecksToRun, Critic, EditWay, Outcome, Session, SessionSettings},
+    brain::{ChecksToRun, Critic, EditWay, Fallback, Outcome, Session, SessionSettings},
     config::EditFormat,
     domain::{
         check,
@@ -56,6 +56,7 @@ pub(crate) async fn agent(
     let agents_files = fetch::agents_files(folder.clone(), fetched.snapshot.clone()).await?;
     let settings = SessionSettings {
         model,
+        fallback: fallback(pipeline, task)?,
         retry: RetryPolicy { tries: llm.max_tries, ..RetryPolicy::default() },
         max_output_tokens: llm.max_output_tokens,
         context_tokens: llm.context_tokens(&task.model),
@@ -99,6 +100,14 @@ fn checks(
     }
     let current_patch = current_patch(pipeline, task, before_and_after_setup, looking, done);
     Some(ChecksToRun { commands, current_patch })
+}
+
+/// The model that goes on when the task's own is out of reach.
+fn fallback(pipeline: &Pipeline, task: &Task) -> anyhow::Result<Option<Fallback>> {
+    let name = pipeline.config.agent.fallback_model.clone().filter(|name| *name != task.model);
+    let Some(name) = name else { return Ok(None) };
+    let context_tokens = pipeline.config.llm.context_tokens(&name);
+    Ok(Some(Fallback { model: pipeline.models.get(&name)?, name, context_tokens }))
 }
 
 /// The second model, when one is set and there is a patch to read.

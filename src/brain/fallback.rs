@@ -1,0 +1,49 @@
+//! Another model goes on with the conversation when the first is out of reach.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::session::Session;
+use crate::{
+    domain::model_name::ModelName,
+    llm::{LlmError, Model},
+};
+
+/// The model that goes on, and what it can read at once.
+#[derive(Debug)]
+pub(crate) struct Fallback {
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) name: ModelName,
+    pub(crate) context_tokens: u64,
+}
+
+/// The model that is asked now.
+pub(super) struct Asked<'a> {
+    pub(super) model: &'a dyn Model,
+    pub(super) name: &'a ModelName,
+    pub(super) context_tokens: u64,
+}
+
+impl Session {
+    pub(super) fn asked(&self) -> Asked<'_> {
+        match &self.settings.fallback {
+            Some(Fallback { model, name, context_tokens }) if self.fell_back.load(Ordering::Relaxed) => {
+                Asked { model: model.as_ref(), name, context_tokens: *context_tokens }
+            }
+            _ => Asked {
+                model: self.settings.model.as_ref(),
+                name: &self.task.model,
+                context_tokens: self.settings.context_tokens,
+            },
+        }
+    }
+
+    /// From now on the fallback is asked, if there is one and it can help; says so for people. A provider that answered and
+    /// said no would have a reason: that is for a person to decide. A server that starts again tries the first model again.
+    pub(super) fn fall_back(&self, error: &LlmError) -> Option<String> {
+        let fallback = self.settings.fallback.as_ref()?;
+        if !matches!(error, LlmError::Unavailable { .. }) || self.fell_back.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        Some(format!("{error}. {} goes on in place of {}.", fallback.name, self.task.model))
+    }
+}
