@@ -76,7 +76,7 @@ impl App {
         let metrics = Metrics::new();
         let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
         let pipeline = Pipeline {
-            gate: Gate::new(engine.clone(), queue.clone(), config.clone(), data_dir.clone()),
+            gate: Gate::new(engine.clone(), queue.clone(), config.clone(), data_dir.clone(), db.clone()),
             queue,
             db,
             data_dir,

@@ -8,10 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{
-    limits,
-    session::{MAX_EVENT_TEXT, Session, State, StepError},
-};
+use super::session::{MAX_EVENT_TEXT, Session, State, StepError};
 use crate::{
     db::Record,
     domain::{
@@ -74,7 +71,7 @@ impl Session {
         mut answered: Record,
     ) -> Result<Review, StepError> {
         let Some(critic) = self.settings.critic.clone() else { return Ok(Review::Finish(answered)) };
-        if let Some(reason) = self.reason_not_to_ask(state, &critic) {
+        if let Some(reason) = self.reason_not_to_ask(state, &critic, answered.usage).await? {
             answered.events.push(EventBody::Warning { message: reason });
             return Ok(Review::Finish(answered));
         }
@@ -110,14 +107,19 @@ impl Session {
         })
     }
 
-    fn reason_not_to_ask(&self, state: &State, critic: &Critic) -> Option<String> {
+    async fn reason_not_to_ask(
+        &self,
+        state: &State,
+        critic: &Critic,
+        pending: Usage,
+    ) -> Result<Option<String>, StepError> {
         if state.counts.critiques >= critic.max_rounds {
             let rounds = critic.max_rounds;
-            return Some(format!("{} was asked {rounds} times; the last changes were not reviewed.", critic.name));
+            return Ok(Some(format!("{} was asked {rounds} times; the last changes were not reviewed.", critic.name)));
         }
         // Whoever is sent back would fail at the limit, with the work done.
-        limits::reached(&self.task.limits, state.steps, state.usage)
-            .map(|_| format!("The work was not reviewed by {}: a limit of the task is reached.", critic.name))
+        let reached = self.limit_reached(state, pending).await?;
+        Ok(reached.map(|_| format!("The work was not reviewed by {}: a limit is reached.", critic.name)))
     }
 
     /// The verdict, or why there is none; and what it cost.

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     critique::Review,
-    limits,
     references::{self, Objection},
     session::{Session, State, StepError},
 };
@@ -30,7 +29,7 @@ impl Session {
         answered: Record,
     ) -> Result<Review, StepError> {
         // Whoever is sent back would fail at the limit, with the work done.
-        if limits::reached(&self.task.limits, state.steps, state.usage).is_none() {
+        if self.limit_reached(state, answered.usage).await?.is_none() {
             if let Some(objection) = self.to_references(state, explanation).await {
                 return Ok(sent_back(answered, objection));
             }

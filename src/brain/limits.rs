@@ -1,13 +1,31 @@
 //! Whether a task may ask the model once more.
 
+use super::session::{Session, State, StepError};
 use crate::domain::{
     failure::{Failure, FailureKind},
     limits::Limits,
     usage::Usage,
 };
 
-/// The limit that is reached, if one is. Asked before each paid call, so a limit is overstepped by one answer at most.
-pub(super) fn reached(limits: &Limits, steps: u32, usage: Usage) -> Option<Failure> {
+impl Session {
+    /// The limit that is reached, of the task or of the day for all tasks. Asked before each paid call. `pending` is what the
+    /// last answer used, while it is not stored.
+    pub(super) async fn limit_reached(&self, state: &State, pending: Usage) -> Result<Option<Failure>, StepError> {
+        let of_task = reached(&self.task.limits, state.steps, state.usage);
+        let limits = self.settings.day_limits;
+        if of_task.is_some() || limits.are_none() {
+            return Ok(of_task);
+        }
+        let used = self.db.usage_today().await?.plus(pending);
+        Ok(limits.reached(&used).map(|reached| {
+            let next = "The work so far is kept; start again then, or raise the limit.";
+            Failure::new(FailureKind::BudgetExceeded, format!("{reached} {next}"))
+        }))
+    }
+}
+
+/// The limit of the task that is reached, if one is. Asked before each paid call, so a limit is overstepped by one answer at most.
+fn reached(limits: &Limits, steps: u32, usage: Usage) -> Option<Failure> {
     let kept = "The work so far is kept; start again with a higher limit, or with a smaller instruction.";
     if steps >= limits.max_steps {
         return Some(Failure::new(

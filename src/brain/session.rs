@@ -30,6 +30,7 @@ use crate::{
     db::{Db, DbError, Decided, Ending, Record, SpeakerHash, StoredReply},
     domain::{
         conversation::{Message, ToolCall},
+        day_budget::DayLimits,
         event::{EventBody, milliseconds},
         excerpt::{cut_strings, cut_value, head_and_tail},
         failure::{Failure, FailureKind},
@@ -57,6 +58,8 @@ pub(crate) struct SessionSettings {
     pub(crate) on_oom: OnOom,
     /// The model that reads the patch before the end, if there is one.
     pub(crate) critic: Option<Critic>,
+    /// Of all tasks together.
+    pub(crate) day_limits: DayLimits,
     /// Of a change.
     pub(crate) checks: Option<ChecksToRun>,
     /// Of an answer that has to name lines.

@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::{
     compaction,
     critique::Review,
-    limits,
     session::{MAX_EVENT_TEXT, Outcome, Session, State, StepError},
     stuck::Stuck,
 };
@@ -46,7 +45,7 @@ impl Session {
                 }
                 None => {}
             }
-            if let Some(failure) = limits::reached(&self.task.limits, state.steps, state.usage) {
+            if let Some(failure) = self.limit_reached(state, before.usage).await? {
                 return self.end(state, Outcome::Failed(failure), seq, before).await;
             }
             if compaction::is_full(state, self.asked().context_tokens) {

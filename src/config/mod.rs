@@ -15,7 +15,8 @@ use secrecy::SecretString;
 
 use crate::{
     domain::{
-        address::AddressPolicy, feedback::Ratings, host_pattern::HostPattern, limits::Limits, model_name::ModelName,
+        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_pattern::HostPattern, limits::Limits,
+        model_name::ModelName,
     },
     host::DiskSpace,
 };
@@ -135,6 +136,8 @@ impl CommandPolicy {
 pub(crate) struct Agent {
     pub(crate) model: ModelName,
     pub(crate) limits: Limits,
+    /// Of all tasks together.
+    pub(crate) day_limits: DayLimits,
     pub(crate) no_output_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) command_max_timeout: Duration,
@@ -211,9 +214,23 @@ pub(crate) struct Llm {
     pub(crate) context_tokens: u64,
     pub(crate) providers: BTreeMap<String, Provider>,
     pub(crate) prices: BTreeMap<ModelName, Price>,
+    pub(crate) unknown_price: UnknownPrice,
 }
 
 impl Llm {
+    /// That the cost of a model is unknown, and how to set its price; none when it has one or costs nothing.
+    pub(crate) fn unknown_price_of(&self, model: &ModelName) -> Option<String> {
+        let is_play =
+            self.providers.get(model.provider()).is_some_and(|provider| provider.kind == ProviderKind::Scripted);
+        if is_play || self.prices.contains_key(model) {
+            return None;
+        }
+        Some(format!(
+            "Cost unknown: no price for {model} in [llm.prices], so limits in dollars cannot hold. Set its `input` and \
+             `output` there, in US dollars per million tokens."
+        ))
+    }
+
     /// What the model can read at once.
     pub(crate) fn context_tokens(&self, model: &ModelName) -> u64 {
         let of_provider = self.providers.get(model.provider()).and_then(|provider| provider.context_tokens);
@@ -260,6 +277,14 @@ pub(crate) enum ToolCalls {
     Fenced,
     #[default]
     Auto,
+}
+
+/// Whether a model without a price may be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UnknownPrice {
+    Allow,
+    Refuse,
 }
 
 /// US dollars per million tokens.

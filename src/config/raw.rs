@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind, SetupNetwork,
-    ToolCalls,
+    ToolCalls, UnknownPrice,
 };
 use crate::domain::feedback::Ratings;
 
@@ -60,6 +60,8 @@ pub(super) struct RawAgent {
     pub(super) max_steps: u32,
     pub(super) max_tokens: u64,
     pub(super) max_cost_usd: f64,
+    pub(super) max_cost_usd_per_day: f64,
+    pub(super) max_tokens_per_day: u64,
     pub(super) setup_timeout_s: u64,
     pub(super) task_timeout_s: u64,
     pub(super) no_output_timeout_s: u64,
@@ -131,6 +133,7 @@ pub(super) struct RawLlm {
     pub(super) max_output_tokens: u32,
     pub(super) context_tokens: u64,
     pub(super) providers: BTreeMap<String, RawProvider>,
+    pub(super) unknown_price: UnknownPrice,
     #[serde(default)]
     pub(super) prices: BTreeMap<String, Price>,
 }

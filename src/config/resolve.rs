@@ -17,7 +17,7 @@ use super::{
     raw::{RawAgent, RawConfig, RawExport, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer, RawSource},
 };
 use crate::{
-    domain::{address::AddressPolicy, limits::Limits, model_name::ModelName},
+    domain::{address::AddressPolicy, day_budget::DayLimits, limits::Limits, model_name::ModelName},
     redact,
 };
 
@@ -140,14 +140,20 @@ fn network(text: &str) -> Result<IpNet, ConfigError> {
 }
 
 fn agent(raw: RawAgent, llm: &Llm) -> Result<Agent, ConfigError> {
-    if !(raw.max_cost_usd.is_finite() && raw.max_cost_usd >= 0.0) {
-        return Err(wrong("[agent] max_cost_usd", "must be a number of dollars, 0 or more"));
+    for (setting, dollars) in [("max_cost_usd", raw.max_cost_usd), ("max_cost_usd_per_day", raw.max_cost_usd_per_day)] {
+        if !(dollars.is_finite() && dollars >= 0.0) {
+            return Err(wrong(format!("[agent] {setting}"), "must be a number of dollars, 0 or more"));
+        }
     }
     Ok(Agent {
         model: match openai_model_of_environment(FINETUNED_MODEL)? {
             Some(model) => model,
             None if raw.model == "auto" => model_with_a_key(&llm.providers)?,
             None => model_name("[agent] model", &raw.model)?,
+        },
+        day_limits: DayLimits {
+            max_cost_usd: Some(raw.max_cost_usd_per_day).filter(|dollars| *dollars > 0.0),
+            max_tokens: Some(raw.max_tokens_per_day).filter(|tokens| *tokens > 0),
         },
         limits: Limits {
             max_steps: at_least_one("[agent] max_steps", raw.max_steps)?,
@@ -274,6 +280,7 @@ fn llm(raw: RawLlm) -> Result<Llm, ConfigError> {
         max_output_tokens: at_least_one("[llm] max_output_tokens", raw.max_output_tokens)?,
         context_tokens: at_least_one("[llm] context_tokens", raw.context_tokens)?,
         providers: providers.collect::<Result<BTreeMap<_, _>, ConfigError>>()?,
+        unknown_price: raw.unknown_price,
         prices: prices.collect::<Result<BTreeMap<ModelName, Price>, ConfigError>>()?,
     })
 }

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0002_step_speakers.sql"),
     include_str!("migrations/0003_training.sql"),
     include_str!("migrations/0004_going_on.sql"),
+    include_str!("migrations/0005_day_usage.sql"),
 ];
 
 /// Refuses a damaged or newer file, for which it is only opened for reading and stays as it is. No file is fine.

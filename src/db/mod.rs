@@ -7,6 +7,7 @@
 
 mod conversation;
 mod copy;
+mod day_usage;
 mod events;
 mod feedback;
 mod migrations;

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::{Db, DbError, Decided, StoredReply, conversation, events, replies};
+use super::{Db, DbError, Decided, StoredReply, conversation, day_usage, events, replies};
 use crate::{
     domain::{conversation::Message, event::EventBody, task_id::TaskId, usage::Usage},
     redact,
@@ -61,6 +61,9 @@ pub(super) fn add(connection: &Connection, id: &TaskId, record: &Record) -> Resu
     }
     if let Some(reply) = &record.reply {
         replies::insert(connection, id, reply)?;
+    }
+    if record.usage.tokens() > 0 {
+        day_usage::add(connection, &record.usage)?;
     }
     connection
         .prepare_cached(

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod check;
 pub(crate) mod conversation;
+pub(crate) mod day_budget;
 pub(crate) mod event;
 pub(crate) mod excerpt;
 pub(crate) mod explanation;

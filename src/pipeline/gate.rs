@@ -16,8 +16,11 @@ use super::queue::Queue;
 use crate::{
     config::{Config, EngineCheck},
     data_dir::DataDir,
-    db::Ending,
-    domain::failure::{Failure, FailureKind},
+    db::{Db, Ending},
+    domain::{
+        day_budget::DayLimitReached,
+        failure::{Failure, FailureKind},
+    },
     host,
     sandbox::{Engine, EngineFacts},
 };
@@ -32,7 +35,7 @@ pub(crate) struct Gate {
 pub(crate) type Obstacles = Arc<[Obstacle]>;
 
 /// Why no task starts. Its text is for the owner of the server and says what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Obstacle {
     /// The first look is not over.
     Starting,
@@ -48,6 +51,8 @@ pub(crate) enum Obstacle {
         free: u64,
         reserve: u64,
     },
+    /// Ends by itself with the day.
+    DayBudget(DayLimitReached),
     /// In bytes. Only while other tasks run: alone, a task may always try.
     Memory {
         free: u64,
@@ -63,6 +68,7 @@ impl Obstacle {
             Self::Docker { .. } => "docker_unavailable",
             Self::OldEngine { .. } => "engine_outdated",
             Self::Disk { .. } => "disk_reserve",
+            Self::DayBudget(_) => "day_budget",
             Self::Memory { .. } => "memory",
         }
     }
@@ -88,6 +94,7 @@ impl fmt::Display for Obstacle {
                 free / MIB,
                 reserve / MIB
             ),
+            Self::DayBudget(reached) => write!(formatter, "{reached} Tasks start by themselves then."),
             Self::Memory { free, needed } => write!(
                 formatter,
                 "{} MB of memory are free and a task may need {} MB; the next one starts when a running one has ended.",
@@ -104,6 +111,7 @@ struct Shared {
     queue: Queue,
     config: Arc<Config>,
     data_dir: DataDir,
+    db: Db,
     obstacles: watch::Sender<Obstacles>,
     /// Of an old engine.
     warned: Once,
@@ -128,9 +136,9 @@ pub(super) fn disk_full() -> Failure {
 }
 
 impl Gate {
-    pub(crate) fn new(engine: Engine, queue: Queue, config: Arc<Config>, data_dir: DataDir) -> Self {
+    pub(crate) fn new(engine: Engine, queue: Queue, config: Arc<Config>, data_dir: DataDir, db: Db) -> Self {
         let (obstacles, _) = watch::channel(Obstacles::from([Obstacle::Starting]));
-        Self { shared: Arc::new(Shared { engine, queue, config, data_dir, obstacles, warned: Once::new() }) }
+        Self { shared: Arc::new(Shared { engine, queue, config, data_dir, db, obstacles, warned: Once::new() }) }
     }
 
     /// What was in the way at the last look, and from then on.
@@ -210,7 +218,8 @@ impl Gate {
             Ok(Err(error)) => Some(Obstacle::Docker { cause: error.to_string() }),
             Err(_) => Some(Obstacle::Docker { cause: format!("no answer within {} s", DOCKER_PATIENCE.as_secs()) }),
         };
-        let seen: Obstacles = [docker, self.disk(), self.memory()].into_iter().flatten().collect();
+        let seen: Obstacles =
+            [docker, self.disk(), self.day_budget().await, self.memory()].into_iter().flatten().collect();
         shared.obstacles.send_if_modified(|known| {
             let is_news = *known != seen;
             if is_news {
@@ -233,6 +242,14 @@ impl Gate {
                 None
             }
         }
+    }
+
+    async fn day_budget(&self) -> Option<Obstacle> {
+        let limits = self.shared.config.agent.day_limits;
+        if limits.are_none() {
+            return None;
+        }
+        limits.reached(&self.shared.db.usage_today().await.ok()?).map(Obstacle::DayBudget)
     }
 
     fn disk(&self) -> Option<Obstacle> {

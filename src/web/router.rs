@@ -68,6 +68,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         admin("/api/tasks/{id}/script", get(api::export::script)),
         admin("/api/export/finetuning.jsonl", get(api::export::get)),
         admin("/api/export/report", get(api::export::report)),
+        admin("/api/usage", get(api::usage::get)),
         admin("/api/openapi.json", get(api::openapi::get)),
         metrics,
         open("/healthz", get(api::health::alive)),

@@ -12,7 +12,7 @@ pub(super) struct Waiting {
     /// 1 is the next to start.
     position: u64,
     /// What it waits for: `next` (it starts in a moment), `busy` (as many run as may), or what keeps every task from
-    /// starting: `docker_unavailable`, `disk_reserve`, `memory`, `starting`, `stopping`.
+    /// starting: `docker_unavailable`, `disk_reserve`, `day_budget`, `memory`, `starting`, `stopping`.
     reason: &'static str,
     /// The reason for people.
     pub(super) message: String,

@@ -3,6 +3,7 @@
 
 mod brain;
 mod browser;
+mod budgets;
 mod checks;
 mod docker_away;
 mod figures;

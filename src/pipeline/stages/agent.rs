@@ -45,6 +45,9 @@ pub(crate) async fn agent(
     let llm = &pipeline.config.llm;
     let model =
         pipeline.models.get(&task.model).map_err(|error| Failure::new(FailureKind::LlmError, error.to_string()))?;
+    if task.steps == 0 {
+        note_unknown_prices(pipeline, task).await?;
+    }
     let done = CancellationToken::new();
     // Dropped with this stage, however it ends: neither the socket nor a call of the model outlives it.
     let _ends = done.clone().drop_guard();
@@ -63,6 +66,7 @@ pub(crate) async fn agent(
         agents_files_max_bytes: pipeline.config.agent.agents_md_max_bytes,
         edit_way,
         on_oom: pipeline.config.sandbox.on_oom,
+        day_limits: pipeline.config.agent.day_limits,
         checks: checks(pipeline, task, &agents_files, (&fetched.snapshot, after_setup), &checkpoint.looking, &done),
         critic: critic(pipeline, task, (&fetched.snapshot, after_setup), &checkpoint.looking, &done)?,
         agents_files,
@@ -82,6 +86,16 @@ pub(crate) async fn agent(
             Ok(None)
         }
     }
+}
+
+/// Said at the start, since a limit in dollars cannot hold then.
+async fn note_unknown_prices(pipeline: &Pipeline, task: &Task) -> anyhow::Result<()> {
+    let critic = pipeline.config.agent.critique_model.as_ref().filter(|_| task.mode == Mode::Modify);
+    let models = [Some(&task.model), critic.filter(|critic| **critic != task.model)];
+    for unknown in models.into_iter().flatten().filter_map(|model| pipeline.config.llm.unknown_price_of(model)) {
+        pipeline.note(task, unknown).await?;
+    }
+    Ok(())
 }
 
 /// What is to be run before a change is handed over.

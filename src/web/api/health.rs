@@ -73,8 +73,8 @@ pub(in crate::web) async fn ready(State(state): State<AppState>) -> (StatusCode,
         match obstacle {
             Obstacle::Starting | Obstacle::Docker { .. } | Obstacle::OldEngine { .. } => docker = Check::Unavailable,
             Obstacle::Disk { .. } => disk = Check::Unavailable,
-            // Others run: that is what being ready is for.
-            Obstacle::Memory { .. } => continue,
+            // Others run, or have used up the day: that is what being ready is for. What they cost is not for anybody.
+            Obstacle::Memory { .. } | Obstacle::DayBudget(_) => continue,
         }
         note(obstacle.kind(), obstacle);
     }

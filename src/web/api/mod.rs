@@ -8,3 +8,4 @@ pub(super) mod metrics;
 pub(super) mod openapi;
 mod task_body;
 pub(super) mod tasks;
+pub(super) mod usage;

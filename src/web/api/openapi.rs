@@ -9,7 +9,7 @@ use utoipa::{
     },
 };
 
-use super::{events, export, feedback, health, metrics, tasks};
+use super::{events, export, feedback, health, metrics, tasks, usage};
 use crate::web::error::Problem;
 
 #[derive(OpenApi)]
@@ -18,7 +18,7 @@ use crate::web::error::Problem;
     paths(
         tasks::list, tasks::post, tasks::get, tasks::cancel, tasks::retry, feedback::post, events::get, export::script,
         export::get, export::report,
-        crate::web::logs::get, get, health::alive, health::ready, metrics::get
+        crate::web::logs::get, get, health::alive, health::ready, metrics::get, usage::get
     ),
     components(schemas(Problem)),
     modifiers(&AdminToken),

@@ -43,6 +43,9 @@ pub(in crate::web) struct TaskBody {
     summary: Option<String>,
     error: Option<Failure>,
     usage: Usage,
+    /// That the cost cannot be known, for want of a price, and how to set it. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_unknown: Option<String>,
     /// Replies of the model so far.
     steps: u32,
     diff: Option<DiffSummary>,
@@ -128,6 +131,7 @@ impl TaskBody {
             summary: task.summary,
             error: task.failure,
             usage: task.usage,
+            cost_unknown: None,
             steps: task.steps,
             diff: task.diff,
             queue: None,
@@ -146,6 +150,7 @@ impl TaskBody {
         let folder = state.data_dir.task_logs(&task.id);
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
+        let cost_unknown = state.config.llm.unknown_price_of(&task.model);
         let checks = state.db.checks(&task.id).await?;
         let references = state.db.references(&task.id).await?.into_iter().map(ReferenceBody::from).collect();
         let queue = match task.status {
@@ -157,6 +162,7 @@ impl TaskBody {
             artifacts: Some(artifacts),
             references: Some(references),
             checks: Some(checks),
+            cost_unknown,
             ..Self::listed(task, base)
         })
     }

@@ -42,6 +42,8 @@ pub(in crate::web) struct ListQuery {
 struct ListPage {
     /// Folders of ended tasks that could not be removed.
     leaks: Vec<String>,
+    /// What all tasks together used today; none when that is nothing.
+    today: Option<String>,
     filters: Vec<FilterLink>,
     running: Vec<Row>,
     others: Vec<Row>,
@@ -100,6 +102,7 @@ pub(in crate::web) async fn get(
     let leaks = leaks(&state.data_dir, &state.db).await.map_err(WebError::internal)?;
     page(&ListPage {
         leaks: leaks.iter().map(|path| path.display().to_string()).collect(),
+        today: today(&state).await?,
         filters: filters(&state, query.status).await?,
         running: running.into_iter().map(Row::new).collect(),
         others: others.into_iter().map(Row::new).collect(),
@@ -107,6 +110,21 @@ pub(in crate::web) async fn get(
         is_first_page,
         is_filtered: query.status.is_some(),
     })
+}
+
+async fn today(state: &AppState) -> Result<Option<String>, WebError> {
+    let (used, limits) = (state.db.usage_today().await?, state.config.agent.day_limits);
+    if used.tokens() == 0 {
+        return Ok(None);
+    }
+    let of_cost = limits.max_cost_usd.map(|limit| format!(" of ${limit:.2}")).unwrap_or_default();
+    let of_tokens = limits.max_tokens.map(|limit| format!(" of {}", figures::count(limit))).unwrap_or_default();
+    let unpriced = match used.unpriced_tokens {
+        0 => String::new(),
+        tokens => format!(", {} of them without a price", figures::count(tokens)),
+    };
+    let tokens = figures::count(used.tokens());
+    Ok(Some(format!("${:.2}{of_cost} · {tokens}{of_tokens} tokens{unpriced}", used.cost_usd)))
 }
 
 /// Says that something changed; the script then fetches the list again.

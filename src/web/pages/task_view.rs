@@ -30,6 +30,8 @@ pub(super) struct TaskView {
     pub(super) stages: Vec<StageView>,
     pub(super) explanation: Option<Explanation>,
     pub(super) checks: Vec<CheckRun>,
+    /// That a limit in dollars cannot hold, and why.
+    pub(super) cost_unknown: Option<String>,
     /// The counts of the changed files.
     pub(super) patch: Option<Patch>,
     pub(super) artifacts: Vec<artifacts::Artifact>,
@@ -73,6 +75,7 @@ impl TaskView {
             Status::Running => recent.last().or(outline.last()).map(|event| (what_happens(event, &task), event.at)),
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
+        let cost_unknown = state.config.llm.unknown_price_of(&task.model);
         let checks = if task.steps > 0 { state.db.checks(id).await? } else { Vec::new() };
         let explanation = match &task.summary {
             Some(summary) => Some(Explanation::new(id.clone(), summary, state.db.references(id).await?)),
@@ -84,7 +87,7 @@ impl TaskView {
             None => None,
         };
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
-        Ok(Self { stages: stages(&outline, &task), task, now, explanation, checks, patch, artifacts })
+        Ok(Self { stages: stages(&outline, &task), task, now, explanation, checks, cost_unknown, patch, artifacts })
     }
 
     pub(super) fn source_address(&self) -> Option<&str> {

@@ -2,7 +2,7 @@
 
 use super::{FieldError, GitSource, Submission, Upload};
 use crate::{
-    config::Config,
+    config::{Config, UnknownPrice},
     domain::{
         limits::LimitsWish,
         model_name::ModelName,
@@ -28,6 +28,13 @@ pub(super) fn check(
     let mode = submission.mode.map_or(Ok(Mode::default()), |text| mode(&text)).map_err(&mut note);
     let model = submission.model.map(|text| model(&text, config)).transpose().map_err(&mut note);
     let image = submission.image.map(image).transpose().map_err(&mut note);
+    if config.llm.unknown_price == UnknownPrice::Refuse {
+        let chosen = model.as_ref().ok().map(|model| model.as_ref().unwrap_or(&config.agent.model));
+        let asked = chosen.into_iter().chain(&config.agent.critique_model);
+        for unknown in asked.filter_map(|model| config.llm.unknown_price_of(model)) {
+            note(FieldError::new("model", &unknown));
+        }
+    }
     for error in limits(&submission.limits) {
         note(error);
     }
