@@ -138,6 +138,8 @@ pub(crate) struct Agent {
     pub(crate) limits: Limits,
     /// Of all tasks together.
     pub(crate) day_limits: DayLimits,
+    /// `NAME=value`: models that the environment names, for the agent's.
+    pub(crate) forwarded: Vec<String>,
     pub(crate) no_output_timeout: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) command_max_timeout: Duration,

@@ -155,6 +155,7 @@ fn agent(raw: RawAgent, llm: &Llm) -> Result<Agent, ConfigError> {
             max_cost_usd: Some(raw.max_cost_usd_per_day).filter(|dollars| *dollars > 0.0),
             max_tokens: Some(raw.max_tokens_per_day).filter(|tokens| *tokens > 0),
         },
+        forwarded: forwarded()?,
         limits: Limits {
             max_steps: at_least_one("[agent] max_steps", raw.max_steps)?,
             max_tokens: raw.max_tokens,
@@ -227,6 +228,17 @@ fn retention(raw: &RawRetention) -> Retention {
         logs: days(raw.logs_days),
         max_disk_bytes: Some(raw.max_disk_mb.saturating_mul(MIB)).filter(|bytes| *bytes > 0),
     }
+}
+
+/// For the agent in the container, which passes them on with its task. Ids of models are no secrets.
+fn forwarded() -> Result<Vec<String>, ConfigError> {
+    let mut variables = Vec::new();
+    for variable in [FINETUNED_MODEL, CRITIQUE_MODEL] {
+        if let Some(model) = openai_model_of_environment(variable)? {
+            variables.push(format!("{variable}={}", model.id()));
+        }
+    }
+    Ok(variables)
 }
 
 fn source(raw: RawSource) -> Result<Source, ConfigError> {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    harness::{Atelier, Settings, Zip},
+    harness::{Atelier, Settings, Zip, containers_of, inspect},
     model_server::{ModelServer, Reply},
 };
 
@@ -81,4 +81,29 @@ async fn a_model_without_a_price_can_be_refused() {
     assert!(refused.text().await.unwrap().contains("no price for mock/other"));
     model.will(Reply::text("Done."));
     atelier.submit_zip_bytes(zip(), "Go.", &[]).await.completed().await;
+}
+
+#[tokio::test]
+async fn models_that_the_environment_names_reach_the_agent_and_no_key_does() {
+    let model = ModelServer::start().await;
+    model.will(
+        Reply::text("")
+            .tool_call("run_command", json!({"command": "until [ -e /app/output/go ]; do sleep 0.05; done"})),
+    );
+    model.will(Reply::text("Done."));
+    let settings = Settings::new()
+        .set("llm.providers.openai.base_url", format!("{}/v1/", model.url()))
+        .environment("OPENAI_API_KEY", "sk-canary-7f3a9")
+        .environment("OPENAI_FINETUNED_MODEL_ID", "ft:gpt-4.1:team");
+    let atelier = Atelier::start_with(settings).await;
+    let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
+    task.wait_until("the command", |task| task["steps"] == 1).await;
+
+    let seen = inspect(&containers_of(atelier.instance()).pop().unwrap()).unwrap();
+
+    let environment = seen["Config"]["Env"].to_string();
+    assert!(environment.contains("\"OPENAI_FINETUNED_MODEL_ID=ft:gpt-4.1:team\""), "{environment}");
+    assert!(!environment.contains("CRITIQUE") && !seen.to_string().contains("canary"), "{seen}");
+    std::fs::write(atelier.data_dir().join("tasks").join(&task.id).join("output/go"), "").unwrap();
+    task.completed().await;
 }

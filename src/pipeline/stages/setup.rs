@@ -258,7 +258,7 @@ fn container_spec(
         run: folder.run(),
         task_file: folder.task_file(),
         agent_command: agent.command.clone(),
-        environment: vec![
+        environment: [
             "MCP_SERVER_URL=unix:/run/atelier/step.sock".to_owned(),
             format!("MAX_MCP_ITERATIONS={iterations}"),
             format!("CMD_TIMEOUT={}", agent.command_timeout.as_secs()),
@@ -270,7 +270,10 @@ fn container_spec(
             "GIT_CONFIG_COUNT=1".to_owned(),
             "GIT_CONFIG_KEY_0=safe.directory".to_owned(),
             "GIT_CONFIG_VALUE_0=/app/code".to_owned(),
-        ],
+        ]
+        .into_iter()
+        .chain(agent.forwarded.clone())
+        .collect(),
     }
 }
 
