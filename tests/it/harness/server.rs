@@ -387,11 +387,20 @@ fn stop(process: &mut Child) {
 
 async fn launch(folder: &Path, how: &Launch) -> (Child, SocketAddr) {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("server.log")).unwrap();
+    let mut executable = PathBuf::from(env!("CARGO_BIN_EXE_atelier"));
+    if how.user.is_some() {
+        // What was built may lie where only its owner comes.
+        let copy = folder.join("atelier");
+        if !copy.exists() {
+            std::fs::copy(&executable, &copy).unwrap();
+        }
+        executable = copy;
+    }
     let mut command = match how.open_files {
-        None => Command::new(env!("CARGO_BIN_EXE_atelier")),
+        None => Command::new(&executable),
         Some(most) => {
             let mut shell = Command::new("sh");
-            shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_atelier")]);
+            shell.args(["-c", &format!("ulimit -n {most} && exec \"$0\" \"$@\"")]).arg(&executable);
             shell
         }
     };
