@@ -1,7 +1,6 @@
 //! A real browser: headless Chromium, driven over the `WebDriver` protocol.
 
 use std::{
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -9,6 +8,8 @@ use std::{
 use fantoccini::{Client, ClientBuilder, Locator};
 use serde_json::json;
 use tempfile::TempDir;
+
+use super::processes::processes_that_name;
 
 /// A browser with a fresh profile. It ends with the test.
 pub(crate) struct Browser {
@@ -99,16 +100,6 @@ impl Drop for Browser {
         // The driver leaves its browser behind; every process of that names our folder.
         let _ = Command::new("kill").arg("-KILL").args(processes_that_name(self.folder.path())).status();
     }
-}
-
-fn processes_that_name(folder: &Path) -> Vec<String> {
-    let folder = folder.as_os_str().as_encoded_bytes();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let names_it = |process: &std::fs::DirEntry| {
-        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        arguments.windows(folder.len()).any(|part| part == folder)
-    };
-    processes.filter(names_it).filter_map(|process| process.file_name().into_string().ok()).collect()
 }
 
 fn free_port() -> u16 {

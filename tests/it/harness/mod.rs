@@ -3,6 +3,7 @@
 mod browser;
 mod docker;
 mod docker_door;
+mod processes;
 mod second_docker;
 mod server;
 mod sources;

@@ -8,6 +8,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use super::processes::processes_that_name;
+
 /// Runs until dropped, then takes everything of its own along.
 pub(crate) struct SecondDocker {
     process: Child,
@@ -150,16 +152,6 @@ fn make_bridge() -> String {
     run("ip", &["address", "add", &format!("10.{high}.{low}.1/24"), "dev", &bridge]);
     run("ip", &["link", "set", &bridge, "up"]);
     bridge
-}
-
-fn processes_that_name(folder: &Path) -> Vec<String> {
-    let folder = folder.as_os_str().as_encoded_bytes();
-    let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let names_it = |process: &std::fs::DirEntry| {
-        let arguments = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
-        arguments.windows(folder.len()).any(|part| part == folder)
-    };
-    processes.filter(names_it).filter_map(|process| process.file_name().into_string().ok()).collect()
 }
 
 fn run(program: &str, arguments: &[&str]) -> String {
