@@ -1,17 +1,23 @@
 //! Where secrets stand in a text.
 
-use std::ops::Range;
+use std::{fmt, ops::Range};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use super::{forms::forms, view::View};
 
 /// All forms of all known secrets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Patterns {
     /// Sorted.
     forms: Vec<Vec<u8>>,
     automaton: Option<AhoCorasick>,
+}
+
+impl fmt::Debug for Patterns {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Patterns").field("forms", &self.forms.len()).finish_non_exhaustive()
+    }
 }
 
 /// This much of a secret may stand at the end of a finished line before the line is held back for what follows.
