@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use url::Host;
 
@@ -20,31 +21,49 @@ pub(crate) enum DialError {
     Unreachable { host: String, reason: String },
 }
 
-/// For the name service, and for each address.
+/// The name service: a host and a port to its addresses.
+pub(crate) type Lookup = Box<dyn Fn(String, u16) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// For the name service, and for each address: a family that leads nowhere must not use up the time of the other.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn dial(host: &Host, port: u16, policy: &AddressPolicy) -> Result<TcpStream, DialError> {
-    let mut reason = "it has no address".to_owned();
-    for address in resolve(host, port, policy).await? {
+    let addresses = resolve(host, port, policy, &ask_the_system()).await?;
+    connect(host, &addresses).await
+}
+
+pub(crate) fn ask_the_system() -> Lookup {
+    Box::new(|host, port| Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }))
+}
+
+/// To the first of the addresses that answers.
+pub(crate) async fn connect(host: &Host, addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
+    let mut reason = String::new();
+    for address in addresses {
         match tokio::time::timeout(TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => reason = error.to_string(),
-            Err(_) => reason = format!("no answer for {} s", TIMEOUT.as_secs()),
+            Err(_) => reason = no_answer(),
         }
     }
     Err(DialError::Unreachable { host: host.to_string(), reason })
 }
 
-/// The addresses that may be talked to; an error when there are none but others.
-async fn resolve(host: &Host, port: u16, policy: &AddressPolicy) -> Result<Vec<SocketAddr>, DialError> {
+/// The addresses that may be talked to; an error when there are none.
+pub(crate) async fn resolve(
+    host: &Host,
+    port: u16,
+    policy: &AddressPolicy,
+    lookup: &Lookup,
+) -> Result<Vec<SocketAddr>, DialError> {
     let unresolved = |reason: String| DialError::Unresolved { host: host.to_string(), reason };
     let (found, borrowed): (Vec<SocketAddr>, Host<&str>) = match host {
         Host::Ipv4(address) => (vec![(*address, port).into()], Host::Ipv4(*address)),
         Host::Ipv6(address) => (vec![(*address, port).into()], Host::Ipv6(*address)),
         Host::Domain(name) => {
-            let lookup = tokio::time::timeout(TIMEOUT, tokio::net::lookup_host((name.as_str(), port)));
-            let found = lookup.await.map_err(|_| unresolved(format!("no answer for {} s", TIMEOUT.as_secs())))?;
-            (found.map_err(|error| unresolved(error.to_string()))?.collect(), Host::Domain(name))
+            let found = tokio::time::timeout(TIMEOUT, lookup(name.clone(), port)).await;
+            let found = found.map_err(|_| unresolved(no_answer()))?;
+            (found.map_err(|error| unresolved(error.to_string()))?, Host::Domain(name))
         }
     };
     let mut refused = None;
@@ -57,6 +76,11 @@ async fn resolve(host: &Host, port: u16, policy: &AddressPolicy) -> Result<Vec<S
     }
     match refused {
         Some(error) if permitted.is_empty() => Err(DialError::Address(error)),
+        _ if permitted.is_empty() => Err(unresolved("it has no address".to_owned())),
         _ => Ok(permitted),
     }
+}
+
+fn no_answer() -> String {
+    format!("no answer for {} s", TIMEOUT.as_secs())
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
-use futures_util::future::BoxFuture;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -26,6 +25,7 @@ use tokio_util::io::InspectReader;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Host;
 
+use crate::dial::{DialError, Lookup, ask_the_system, connect, resolve};
 use crate::domain::address::{AddressError, AddressPolicy};
 use crate::domain::source::RepoUrl;
 
@@ -55,10 +55,20 @@ pub(crate) enum Refusal {
     TooLarge { limit: u64 },
 }
 
+impl From<DialError> for Refusal {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Address(error) => Self::Address(error),
+            DialError::Unresolved { host, reason } => Self::Unresolved { host, reason },
+            DialError::Unreachable { host, reason } => Self::Unreachable { host, reason },
+        }
+    }
+}
+
 impl CloneProxy {
     /// Listens on a port of the loopback. At most `max_bytes` are received, over all connections together.
     pub(super) async fn start(url: &RepoUrl, policy: AddressPolicy, max_bytes: u64) -> std::io::Result<Self> {
-        Self::start_with(url, policy, max_bytes, Box::new(ask_the_system)).await
+        Self::start_with(url, policy, max_bytes, ask_the_system()).await
     }
 
     async fn start_with(url: &RepoUrl, policy: AddressPolicy, max_bytes: u64, lookup: Lookup) -> std::io::Result<Self> {
@@ -120,19 +130,10 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-/// The name service: a host and a port to its addresses.
-type Lookup = Box<dyn Fn(String, u16) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;
-
-fn ask_the_system(host: String, port: u16) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
-    Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
-}
-
 type Body = BoxBody<Bytes, hyper::Error>;
 
 /// A tunnel that is opened once the client has read the answer to its CONNECT.
 type Tunnel = OnceLock<(OnUpgrade, TcpStream)>;
-
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 async fn accept(listener: TcpListener, gate: Arc<Gate>) {
     loop {
@@ -205,51 +206,9 @@ impl Gate {
         if !matches!((&host, port), (Some(Ok(host)), Some(port)) if *host == self.host && port == self.port) {
             return Err(Refusal::Redirect(uri.authority().map_or_else(|| "nowhere".to_owned(), ToString::to_string)));
         }
-        let addresses = self.addresses.get_or_try_init(|| self.resolve()).await?;
-        let mut reason = String::new();
-        // Each has its own time: an address family that leads nowhere must not use up that of the other.
-        for address in addresses {
-            match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                Ok(Ok(upstream)) => return Ok(upstream),
-                Ok(Err(error)) => reason = error.to_string(),
-                Err(_) => reason = format!("no answer for {}s", CONNECT_TIMEOUT.as_secs()),
-            }
-        }
-        Err(Refusal::Unreachable { host: self.host.to_string(), reason })
-    }
-
-    /// All addresses of the host that may be talked to.
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, Refusal> {
-        let unresolved = |reason: String| Refusal::Unresolved { host: self.host.to_string(), reason };
-        let found: Vec<SocketAddr> = match &self.host {
-            Host::Ipv4(address) => vec![(*address, self.port).into()],
-            Host::Ipv6(address) => vec![(*address, self.port).into()],
-            Host::Domain(name) => {
-                let lookup = (self.lookup)(name.clone(), self.port);
-                match tokio::time::timeout(CONNECT_TIMEOUT, lookup).await {
-                    Ok(found) => found.map_err(|error| unresolved(error.to_string()))?,
-                    Err(_) => return Err(unresolved(format!("no answer for {}s", CONNECT_TIMEOUT.as_secs()))),
-                }
-            }
-        };
-        let host = match &self.host {
-            Host::Domain(name) => Host::Domain(name.as_str()),
-            Host::Ipv4(address) => Host::Ipv4(*address),
-            Host::Ipv6(address) => Host::Ipv6(*address),
-        };
-        let mut refused = None;
-        let mut permitted = Vec::with_capacity(found.len());
-        for address in found {
-            match self.policy.permits(&host, self.port, address.ip()) {
-                Ok(()) => permitted.push(address),
-                Err(error) => refused = Some(error),
-            }
-        }
-        match refused {
-            Some(error) if permitted.is_empty() => Err(Refusal::Address(error)),
-            _ if permitted.is_empty() => Err(unresolved("it has no address".to_owned())),
-            _ => Ok(permitted),
-        }
+        let addresses =
+            self.addresses.get_or_try_init(|| resolve(&self.host, self.port, &self.policy, &self.lookup)).await?;
+        Ok(connect(&self.host, addresses).await?)
     }
 
     /// Hands a plain http request on as the server expects it: with a path for a target and no word for the proxy.
