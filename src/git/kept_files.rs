@@ -1,7 +1,7 @@
 //! The files of a snapshot that people are pointed to: how many lines they have, and a copy of them that stays when the
 //! snapshots go. The copy is a small repository of the server's own as well.
 
-use std::path::Path;
+use std::{fs, io, path::Path};
 
 use git2::{Oid, Repository};
 
@@ -56,8 +56,17 @@ impl Snapshots {
         Ok(all.filter_map(|path| String::from_utf8(path).ok()).filter(|path| path.ends_with(&ending)).collect())
     }
 
-    /// Copies those files that are there into a new repository at `git_dir`. Blocks.
+    /// Copies those files that are there into a new repository at `git_dir`, which is whole or not there: what a killed
+    /// server left of one (a lock of its configuration, for one) would be in the way for ever. Blocks.
     pub(crate) fn keep(&self, snapshot: &Snapshot, paths: &[String], git_dir: &Path) -> Result<(), SnapshotError> {
+        let draft = git_dir.with_extension("draft");
+        remove_if_there(&draft)?;
+        self.copy_into(snapshot, paths, &draft)?;
+        remove_if_there(git_dir)?;
+        Ok(fs::rename(draft, git_dir)?)
+    }
+
+    fn copy_into(&self, snapshot: &Snapshot, paths: &[String], git_dir: &Path) -> Result<(), SnapshotError> {
         let repository = self.repository()?;
         let kept = Self::create(git_dir)?.repository()?;
         let (from, to) = (repository.odb()?, kept.odb()?);
@@ -73,6 +82,13 @@ impl Snapshots {
         let tree = write_tree(&kept, &listing)?;
         kept.reference(KEPT, tree, true, "")?;
         Ok(())
+    }
+}
+
+fn remove_if_there(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -137,6 +153,10 @@ mod tests {
         }
         assert_eq!(snapshots.longer_paths(&snapshot, "a.rs").unwrap(), ["src/a.rs"]);
         let kept = folder.path().join("kept");
+        for half_made in [&kept, &kept.with_extension("draft")] {
+            std::fs::create_dir(half_made).unwrap();
+            std::fs::write(half_made.join("config.lock"), "").unwrap();
+        }
         let paths = ["src/a.rs", "image", "link", "large", "none"].map(str::to_owned);
         snapshots.keep(&snapshot, &paths, &kept).unwrap();
         std::fs::remove_dir_all(&git).unwrap();
