@@ -2,7 +2,7 @@
 //!
 //! The database keeps every message; only what is sent gets shorter.
 
-use super::session::{Session, State, StepError};
+use super::{memory::State, request::StepError, session::Session};
 use crate::{
     db::Record,
     domain::{conversation::Message, event::EventBody, excerpt::head_and_tail},

@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::session::{MAX_EVENT_TEXT, Session, State, StepError};
+use super::{memory::State, reply::MAX_EVENT_TEXT, request::StepError, session::Session};
 use crate::{
     db::Record,
     domain::{

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     critique::Review,
+    memory::State,
     references::{self, Objection},
-    session::{Session, State, StepError},
+    request::StepError,
+    session::Session,
 };
 use crate::{
     db::Record,

@@ -1,6 +1,6 @@
 //! Whether a task may ask the model once more.
 
-use super::session::{Session, State, StepError};
+use super::{memory::State, request::StepError, session::Session};
 use crate::domain::{
     failure::{Failure, FailureKind},
     limits::Limits,

@@ -1,6 +1,9 @@
 //! What a session knows, written with every step and read back by the next server.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    time::Instant,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -10,14 +13,37 @@ use super::{
     checks::Checks,
     conversation::{Compacted, Conversation},
     last_word::Told,
-    session::{Outcome, Session, State},
+    session::{Outcome, Session},
     stuck::StuckWatch,
     transcript::{Transcript, Written},
 };
 use crate::{
     db::{Db, DbError, Decided, Ending, Record},
-    domain::{conversation::Message, event::EventBody, task_id::TaskId},
+    domain::{
+        conversation::{Message, ToolCall},
+        event::EventBody,
+        task_id::TaskId,
+        usage::Usage,
+    },
 };
+
+/// What is known of a conversation while it goes on.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) conversation: Conversation,
+    /// Tool calls of the last answer that wait for their results; the first one is with the agent.
+    pub(super) calls: VecDeque<ToolCall>,
+    pub(super) stuck: StuckWatch,
+    pub(super) agents_files: AgentsFiles,
+    pub(super) checks: Checks,
+    pub(super) transcript: Transcript,
+    pub(super) counts: Counts,
+    pub(super) handed_out_at: Instant,
+    pub(super) last_seq: Option<u64>,
+    pub(super) steps: u32,
+    pub(super) usage: Usage,
+    pub(super) ended: bool,
+}
 
 /// Small numbers that must survive a restart, stored with every step.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

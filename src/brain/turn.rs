@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::{
     compaction,
     critique::Review,
-    session::{MAX_EVENT_TEXT, Outcome, Session, State, StepError},
+    memory::State,
+    reply::MAX_EVENT_TEXT,
+    request::StepError,
+    session::{Outcome, Session},
     stuck::Stuck,
 };
 use crate::{
