@@ -4,30 +4,20 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
-use hyper::header::{HeaderMap, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
-use hyper::http::uri::{Authority, Scheme};
-use hyper::service::service_fn;
-use hyper::upgrade::OnUpgrade;
-use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
+use hyper::StatusCode;
+use hyper::header::{HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use subtle::ConstantTimeEq;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OnceCell;
-use tokio_util::io::InspectReader;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Host;
 
 use crate::dial::{DialError, Lookup, ask_the_system, connect, resolve};
 use crate::domain::address::{AddressError, AddressPolicy};
 use crate::domain::source::RepoUrl;
+use crate::forward_proxy::{self, Answer, Asked, Target, answer};
 
 /// A running proxy that serves one URL's host and port to whoever knows its credential. Dropping it cuts every
 /// connection that goes through it.
@@ -88,7 +78,7 @@ impl CloneProxy {
             closed: CancellationToken::new(),
         });
         let running = gate.closed.clone().drop_guard();
-        tokio::spawn(gate.closed.clone().run_until_cancelled_owned(accept(listener, Arc::clone(&gate))));
+        forward_proxy::start(listener, Arc::clone(&gate), gate.closed.clone());
         Ok(Self { gate, url: format!("http://{credential}@127.0.0.1:{port}"), _running: running })
     }
 
@@ -130,135 +120,52 @@ impl std::fmt::Debug for Gate {
     }
 }
 
-type Body = BoxBody<Bytes, hyper::Error>;
-
-/// A tunnel that is opened once the client has read the answer to its CONNECT.
-type Tunnel = OnceLock<(OnUpgrade, TcpStream)>;
-
-async fn accept(listener: TcpListener, gate: Arc<Gate>) {
-    loop {
-        match listener.accept().await {
-            Ok((client, _)) => {
-                let closed = gate.closed.clone();
-                tokio::spawn(closed.run_until_cancelled_owned(serve(client, Arc::clone(&gate))));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the proxy of a clone cannot accept a connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+impl forward_proxy::Gate for Gate {
+    async fn open(&self, asked: &Asked) -> Result<TcpStream, Box<Answer>> {
+        if !self.knows_the_credential(&asked.headers) {
+            let mut response = answer(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "this proxy is not for you");
+            response.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            return Err(Box::new(response));
         }
+        self.dial(asked).await.map_err(|refusal| {
+            let response = answer(StatusCode::FORBIDDEN, &refusal.to_string());
+            // Only the first is kept: what follows it is git trying again.
+            let _ = self.refusal.set(refusal);
+            Box::new(response)
+        })
     }
-}
 
-async fn serve(client: TcpStream, gate: Arc<Gate>) {
-    let tunnel = Arc::new(Tunnel::new());
-    let service = service_fn(|request| {
-        let (gate, tunnel) = (Arc::clone(&gate), Arc::clone(&tunnel));
-        async move { Ok::<_, std::convert::Infallible>(gate.answer(request, &tunnel).await) }
-    });
-    let mut http = hyper::server::conn::http1::Builder::new();
-    // A broken connection is git's to report.
-    let _ = http.half_close(true).serve_connection(TokioIo::new(client), service).with_upgrades().await;
-    if let Some((upgrade, upstream)) = Arc::into_inner(tunnel).and_then(OnceLock::into_inner)
-        && let Ok(client) = upgrade.await
-    {
-        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut gate.counted(upstream)).await;
+    /// One byte too many, over all connections, and all of them are cut.
+    fn received(&self, _: &Target, bytes: u64) {
+        if self.received.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > self.max_bytes {
+            let _ = self.refusal.set(Refusal::TooLarge { limit: self.max_bytes });
+            self.closed.cancel();
+        }
     }
 }
 
 impl Gate {
-    async fn answer(self: Arc<Self>, request: Request<Incoming>, tunnel: &Tunnel) -> Response<Body> {
-        if !self.knows_the_credential(request.headers()) {
-            let mut response = answer(StatusCode::PROXY_AUTHENTICATION_REQUIRED, "this proxy is not for you");
-            response.headers_mut().insert(PROXY_AUTHENTICATE, hyper::header::HeaderValue::from_static("Basic"));
-            return response;
-        }
-        let upstream = match self.dial(request.uri(), request.method() == Method::CONNECT).await {
-            Ok(upstream) => upstream,
-            Err(refusal) => {
-                let response = answer(StatusCode::FORBIDDEN, &refusal.to_string());
-                // Only the first is kept: what follows it is git trying again.
-                let _ = self.refusal.set(refusal);
-                return response;
-            }
-        };
-        if request.method() == Method::CONNECT {
-            let _ = tunnel.set((hyper::upgrade::on(request), upstream));
-            return answer(StatusCode::OK, "");
-        }
-        match self.forward(request, upstream).await {
-            Ok(response) => response.map(BodyExt::boxed),
-            Err(error) => answer(StatusCode::BAD_GATEWAY, &error.to_string()),
-        }
-    }
-
     fn knows_the_credential(&self, headers: &HeaderMap) -> bool {
         let given = headers.get(PROXY_AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         given.ct_eq(self.authorization.as_bytes()).into()
     }
 
     /// Connects to the one host of this proxy, if that is what the request is for.
-    async fn dial(&self, uri: &Uri, is_tunnel: bool) -> Result<TcpStream, Refusal> {
-        let default_port = if uri.scheme() == Some(&Scheme::HTTP) { Some(80) } else { None };
-        let asked = uri.authority().filter(|_| is_tunnel || default_port.is_some());
-        let port = asked.and_then(|authority| authority.port_u16().or(default_port));
-        let host = asked.map(Authority::host).map(Host::parse);
-        if !matches!((&host, port), (Some(Ok(host)), Some(port)) if *host == self.host && port == self.port) {
-            return Err(Refusal::Redirect(uri.authority().map_or_else(|| "nowhere".to_owned(), ToString::to_string)));
+    async fn dial(&self, asked: &Asked) -> Result<TcpStream, Refusal> {
+        if !asked.target.as_ref().is_some_and(|(host, port)| *host == self.host && *port == self.port) {
+            let elsewhere = asked.authority.as_ref().map_or_else(|| "nowhere".to_owned(), ToString::to_string);
+            return Err(Refusal::Redirect(elsewhere));
         }
         let addresses =
             self.addresses.get_or_try_init(|| resolve(&self.host, self.port, &self.policy, &self.lookup)).await?;
         Ok(connect(&self.host, addresses).await?)
     }
-
-    /// Hands a plain http request on as the server expects it: with a path for a target and no word for the proxy.
-    async fn forward(
-        self: &Arc<Self>,
-        mut request: Request<Incoming>,
-        upstream: TcpStream,
-    ) -> Result<Response<Incoming>, hyper::Error> {
-        let path = request.uri().path_and_query().cloned();
-        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-        let connection_headers = ["proxy-authorization", "proxy-connection", "connection", "keep-alive", "upgrade"];
-        for name in connection_headers {
-            request.headers_mut().remove(name);
-        }
-        let io = TokioIo::new(self.counted(upstream));
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-        tokio::spawn(self.closed.clone().run_until_cancelled_owned(connection));
-        let mut response = sender.send_request(request).await?;
-        for name in ["connection", "keep-alive", "upgrade"] {
-            response.headers_mut().remove(name);
-        }
-        Ok(response)
-    }
-
-    /// The connection, with what it receives counted; one byte too many and all of them are cut.
-    fn counted(self: &Arc<Self>, upstream: TcpStream) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
-        let gate = Arc::clone(self);
-        InspectReader::new(upstream, move |bytes| {
-            let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            if gate.received.fetch_add(more, Ordering::Relaxed).saturating_add(more) > gate.max_bytes {
-                let _ = gate.refusal.set(Refusal::TooLarge { limit: gate.max_bytes });
-                gate.closed.cancel();
-            }
-        })
-    }
-}
-
-fn answer(status: StatusCode, text: &str) -> Response<Body> {
-    // A CONNECT that succeeds has no body at all.
-    let body = match text {
-        "" => Empty::new().map_err(|never| match never {}).boxed(),
-        text => Full::from(format!("{text}\n")).map_err(|never| match never {}).boxed(),
-    };
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
