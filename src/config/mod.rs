@@ -15,8 +15,8 @@ use secrecy::SecretString;
 
 use crate::{
     domain::{
-        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_pattern::HostPattern, limits::Limits,
-        model_name::ModelName,
+        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_pattern::HostPattern,
+        image_pattern::ImagePattern, limits::Limits, model_name::ModelName,
     },
     host::DiskSpace,
 };
@@ -71,6 +71,7 @@ pub(crate) struct Sandbox {
     pub(crate) docker_host: String,
     pub(crate) engine_check: EngineCheck,
     pub(crate) image: String,
+    pub(crate) allowed_images: AllowedImages,
     pub(crate) memory_bytes: i64,
     pub(crate) nano_cpus: i64,
     pub(crate) pids: i64,
@@ -83,6 +84,25 @@ pub(crate) struct Sandbox {
     pub(crate) setup_allow: Vec<IpNet>,
     pub(crate) command_policy: CommandPolicy,
     pub(crate) allowed_commands: Vec<String>,
+}
+
+/// Which images a submitter may name; the configured one always.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum AllowedImages {
+    Any,
+    Listed(Vec<ImagePattern>),
+}
+
+impl Sandbox {
+    /// Whether a task may run in it.
+    pub(crate) fn allows_image(&self, image: &str) -> bool {
+        match &self.allowed_images {
+            AllowedImages::Any => true,
+            AllowedImages::Listed(patterns) => {
+                image == self.image || patterns.iter().any(|pattern| pattern.covers(image))
+            }
+        }
+    }
 }
 
 /// What setup reaches the internet by.

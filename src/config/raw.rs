@@ -39,6 +39,7 @@ pub(super) struct RawSandbox {
     pub(super) docker_host: String,
     pub(super) engine_check: EngineCheck,
     pub(super) image: String,
+    pub(super) allowed_images: RawAllowedImages,
     pub(super) memory_mb: u32,
     pub(super) cpus: f64,
     pub(super) pids: u32,
@@ -51,6 +52,14 @@ pub(super) struct RawSandbox {
     pub(super) setup_allow: Vec<String>,
     pub(super) command_policy: CommandPolicy,
     pub(super) allowed_commands: Vec<String>,
+}
+
+/// A word or a list.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawAllowedImages {
+    Word(String),
+    List(Vec<String>),
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,8 +13,12 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::{
-    Agent, Config, ConfigError, Export, GitTokens, Llm, Price, Provider, Queue, Retention, Sandbox, Server, Source,
-    raw::{RawAgent, RawConfig, RawExport, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer, RawSource},
+    Agent, AllowedImages, Config, ConfigError, Export, GitTokens, Llm, Price, Provider, Queue, Retention, Sandbox,
+    Server, Source,
+    raw::{
+        RawAgent, RawAllowedImages, RawConfig, RawExport, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer,
+        RawSource,
+    },
 };
 use crate::{
     domain::{address::AddressPolicy, day_budget::DayLimits, limits::Limits, model_name::ModelName},
@@ -113,6 +117,7 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(raw.docker_host),
         engine_check: raw.engine_check,
         image: raw.image,
+        allowed_images: allowed_images(raw.allowed_images)?,
         memory_bytes: i64::from(raw.memory_mb) * 1024 * 1024,
         nano_cpus: (raw.cpus * 1e9) as i64,
         pids: i64::from(at_least_one("[sandbox] pids", raw.pids)?),
@@ -130,6 +135,20 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         command_policy: raw.command_policy,
         allowed_commands: raw.allowed_commands,
     })
+}
+
+fn allowed_images(raw: RawAllowedImages) -> Result<AllowedImages, ConfigError> {
+    const SETTING: &str = "[sandbox] allowed_images";
+    match raw {
+        RawAllowedImages::Word(word) if word == "any" => Ok(AllowedImages::Any),
+        RawAllowedImages::Word(word) => {
+            Err(wrong(SETTING, format!("{word:?} is neither \"any\" nor a list of images")))
+        }
+        RawAllowedImages::List(list) => {
+            let patterns = list.iter().map(|text| text.parse().map_err(|error| wrong(SETTING, error)));
+            Ok(AllowedImages::Listed(patterns.collect::<Result<_, _>>()?))
+        }
+    }
 }
 
 fn network(text: &str) -> Result<IpNet, ConfigError> {

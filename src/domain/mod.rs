@@ -10,6 +10,7 @@ pub(crate) mod explanation;
 pub(crate) mod failure;
 pub(crate) mod feedback;
 pub(crate) mod host_pattern;
+pub(crate) mod image_pattern;
 pub(crate) mod limits;
 pub(crate) mod model_name;
 pub(crate) mod patch;

@@ -27,7 +27,7 @@ pub(super) fn check(
     let instruction = Instruction::try_from(submission.task).map_err(|error| note(FieldError::new("task", &error)));
     let mode = submission.mode.map_or(Ok(Mode::default()), |text| mode(&text)).map_err(&mut note);
     let model = submission.model.map(|text| model(&text, config)).transpose().map_err(&mut note);
-    let image = submission.image.map(image).transpose().map_err(&mut note);
+    let image = submission.image.map(|text| image(text, config)).transpose().map_err(&mut note);
     if config.llm.unknown_price == UnknownPrice::Refuse {
         let chosen = model.as_ref().ok().map(|model| model.as_ref().unwrap_or(&config.agent.model));
         let asked = chosen.into_iter().chain(&config.agent.critique_model);
@@ -87,14 +87,26 @@ fn model(text: &str, config: &Config) -> Result<ModelName, FieldError> {
 }
 
 /// The shape of an image reference; whether there is such an image, Docker says.
-fn image(text: String) -> Result<String, FieldError> {
+fn image(text: String, config: &Config) -> Result<String, FieldError> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | ':' | '@');
     let starts_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());
     if starts_well && text.len() <= MAX_IMAGE_BYTES && text.chars().all(is_allowed) {
-        Ok(text)
+        allowed(&text, config).map(|()| text)
     } else {
         Err(FieldError::new("image", "not an image name: write it like debian:bookworm-slim"))
     }
+}
+
+/// Also asked when a task is started again: the list may have changed.
+pub(super) fn allowed(image: &str, config: &Config) -> Result<(), FieldError> {
+    if config.sandbox.allows_image(image) {
+        return Ok(());
+    }
+    let own = &config.sandbox.image;
+    let message = format!(
+        "{image} may not be used here; leave the image out to use {own}, or have it put on [sandbox] allowed_images"
+    );
+    Err(FieldError { kind: "image_not_allowed".to_owned(), ..FieldError::new("image", &message) })
 }
 
 fn limits(wish: &LimitsWish) -> Vec<FieldError> {

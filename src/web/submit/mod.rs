@@ -89,6 +89,7 @@ pub(super) async fn submit(state: &AppState, submission: Submission, upload: Opt
 /// Queues a task like one there was: the same source, instruction, model and limits.
 pub(super) async fn again(state: &AppState, id: &TaskId) -> Result<Task, WebError> {
     let task = state.db.task(id).await?;
+    check::allowed(&task.image, &state.config).map_err(|error| WebError::Invalid { fields: vec![error] })?;
     let upload = match &task.source {
         Source::Git { .. } => None,
         Source::Archive { name, bytes } => {
