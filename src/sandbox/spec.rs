@@ -60,6 +60,8 @@ const FENCE_CAPABILITY: &str = "NET_ADMIN";
 const MIB: i64 = 1024 * 1024;
 /// Enough for compilers and package managers, and below what a daemon without the right to raise limits has itself.
 const MAX_OPEN_FILES: i64 = 16_384;
+/// Seconds. Nothing in a container of ours listens to SIGTERM, so a Docker that stops would wait for nothing.
+const STOP_TIMEOUT: i64 = 1;
 const SHARED_MEMORY_BYTES: i64 = 64 * MIB;
 
 pub(super) fn container_body(
@@ -111,6 +113,7 @@ pub(super) fn container_body(
         entrypoint: Some(Vec::new()),
         cmd: Some(command),
         env: Some(spec.environment.clone()),
+        stop_timeout: Some(STOP_TIMEOUT),
         labels: Some(shared.labels(&spec.task_id)),
         host_config: Some(host),
         ..ContainerCreateBody::default()

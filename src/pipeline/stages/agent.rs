@@ -80,7 +80,13 @@ pub(crate) async fn agent(
     tokio::spawn((pipeline.serve_steps)(listener, session.clone(), done));
     tokio::select! {
         biased;
-        outcome = watch(pipeline, task, container, &session, &mut outcome) => outcome.map(Some),
+        outcome = watch(pipeline, task, container, &session, &mut outcome) => {
+            if let Ok(Outcome::Failed(Failure { kind: FailureKind::DockerRestart, .. })) = outcome {
+                // Another container may go on: an answer that is paid for is not lost, and nothing is written after this.
+                session.stop(LAST_ANSWER).await;
+            }
+            outcome.map(Some)
+        }
         () = shutdown.cancelled() => {
             session.stop(LAST_ANSWER).await;
             Ok(None)

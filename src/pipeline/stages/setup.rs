@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::DirBuilderExt,
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -27,7 +28,7 @@ use crate::{
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
     pipeline::{Pipeline, checkpoint::Checkpoint},
-    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SandboxError, SetupEnd, SetupTimes},
+    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd, SetupTimes},
 };
 
 /// What is kept of the output of `setup.sh`.
@@ -80,7 +81,7 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
         Mode::Analyze => CodeAccess::ReadOnly,
         Mode::Modify => CodeAccess::ReadWrite,
     };
-    pipeline.engine.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
+    pipeline.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
     let network = match (&fetched.setup_script, pipeline.config.sandbox.setup_network) {
         (None, _) => Network::None,
         (Some(_), SetupNetwork::Bridge) => Network::Bridge,
@@ -89,8 +90,7 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
     let container = start_container(pipeline, task, &container_spec(pipeline, task, &folder, network, access)).await?;
     if let Some(script) = &fetched.setup_script {
         run_script(pipeline, task, script, &container).await?;
-        container.cut_network().await?;
-        let interfaces = container.settle(access).await?;
+        let interfaces = container.cut_off(access).await?;
         pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
     }
     Ok(container)
@@ -99,31 +99,18 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
 /// Docker may go away between the claim and this. Nothing of the task has run in it yet, so the task waits for it here as
 /// it would have in the queue.
 async fn start_container(pipeline: &Pipeline, task: &Task, spec: &ContainerSpec) -> anyhow::Result<Container> {
-    const PAUSE: Duration = Duration::from_millis(500);
     pipeline.db.forget_step_speaker(&task.id).await?;
-    loop {
-        let started = async {
-            let container = pipeline.engine.create(spec).await?;
-            container.start().await?;
-            Ok(container)
-        };
-        match started.await {
-            Err(SandboxError::Unavailable { .. }) => {}
-            outcome => return Ok(outcome?),
+    let was_tried = AtomicBool::new(false);
+    let start = || async {
+        if was_tried.swap(true, Ordering::Relaxed) {
+            pipeline.engine.discard(&task.id).await?;
         }
-        pipeline.warn(task, "Docker does not answer; the task goes on once it does.").await?;
-        loop {
-            tokio::time::sleep(PAUSE).await;
-            pipeline.gate.open().await;
-            // What was begun before it went away.
-            match pipeline.engine.discard(&task.id).await {
-                Err(SandboxError::Unavailable { .. }) => {}
-                discarded => break discarded?,
-            }
-        }
-    }
+        let container = pipeline.engine.create(spec).await?;
+        container.start().await?;
+        Ok(container)
+    };
+    Ok(pipeline.with_docker(&task.id, start).await?)
 }
-
 async fn run_script(
     pipeline: &Pipeline,
     task: &Task,
@@ -198,7 +185,7 @@ async fn run_script(
             "The container was killed from outside while setup.sh ran. Start the task again.".to_owned(),
         ),
         SetupEnd::DockerRestarted => {
-            (FailureKind::DockerRestart, "Docker was restarted while setup.sh ran. Start the task again.".to_owned())
+            (FailureKind::DockerRestart, "Docker was restarted while setup.sh ran.".to_owned())
         }
         SetupEnd::TimedOut => (
             FailureKind::SetupTimeout,
