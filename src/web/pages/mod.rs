@@ -13,6 +13,7 @@ mod patch;
 mod setup_log;
 pub(super) mod source;
 mod story;
+mod surroundings;
 pub(super) mod task;
 mod task_view;
 mod terminal;
