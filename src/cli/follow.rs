@@ -166,7 +166,7 @@ fn stage_text(stage: Stage) -> &'static str {
     match stage {
         Stage::Fetch => "fetch the source",
         Stage::Setup => "prepare the container",
-        Stage::Agent => "agent at work, without network",
+        Stage::Agent => "agent at work",
         Stage::Collect => "collect the result",
         Stage::CleanUp => "clean up",
     }

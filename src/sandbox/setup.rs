@@ -58,6 +58,8 @@ impl Container {
         let mut wrapped = [spec::EXECUTABLE, "agent", "setup"].map(str::to_owned).to_vec();
         if self.network.is_some() {
             wrapped.extend(fence::arguments(&self.engine.shared.settings));
+        } else {
+            wrapped.push("--proxied".to_owned());
         }
         wrapped.push("--".to_owned());
         wrapped.extend(command);

@@ -11,7 +11,7 @@ use bollard::models::{
 use rustix::process::{Gid, Uid};
 
 use super::engine::Shared;
-use crate::domain::task_id::TaskId;
+use crate::{config::AgentNetwork, domain::task_id::TaskId};
 
 /// The container of one task.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub(crate) struct ContainerSpec {
     pub(crate) output: PathBuf,
     pub(crate) run: PathBuf,
     pub(crate) task_file: PathBuf,
+    pub(crate) agent_network: AgentNetwork,
     /// A program that works in place of our agent, which then only passes its steps on; empty for ours.
     pub(crate) agent_command: Vec<String>,
     /// `NAME=value`; nothing secret ever.
@@ -74,9 +75,12 @@ pub(super) fn container_body(
     let mut command =
         vec![EXECUTABLE.to_owned(), "agent".to_owned(), "--task_file".to_owned(), "/app/task.json".to_owned()];
     command.extend(["--user".to_owned(), user.clone()]);
-    if spec.network == Network::Proxied {
-        command.push("--outlet".to_owned());
-    }
+    let outlet = match (spec.agent_network, spec.network) {
+        (AgentNetwork::Proxied, _) => Some("agent"),
+        (AgentNetwork::None, Network::Proxied) => Some("setup"),
+        (AgentNetwork::None, Network::None | Network::Bridge) => None,
+    };
+    command.extend(outlet.into_iter().flat_map(|whose| ["--outlet".to_owned(), whose.to_owned()]));
     if !spec.agent_command.is_empty() {
         command.extend(["--command".to_owned(), serde_json::json!(spec.agent_command).to_string()]);
     }

@@ -12,14 +12,14 @@ use atelier_agent::memory::MemoryReport;
 
 use super::{
     aside,
-    exit::Exit,
+    exit::{Asker, Exit, LineCount, hosts},
     fetch::{Fetched, SetupScript, bring},
     watch::{disk_limit, watched_trees},
 };
 use crate::{
     artifacts::CappedLog,
     blocking,
-    config::SetupNetwork,
+    config::{AgentNetwork, SetupNetwork},
     data_dir::{TaskDir, make_private_dir},
     domain::{
         event::{EventBody, milliseconds},
@@ -93,6 +93,11 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
         let interfaces = container.cut_off(access).await?;
         pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
     }
+    if pipeline.config.sandbox.agent_network == AgentNetwork::Proxied {
+        let hosts: Vec<String> = hosts(pipeline, task).iter().map(ToString::to_string).collect();
+        let listed = if hosts.is_empty() { "nothing: no host is listed".to_owned() } else { hosts.join(", ") };
+        pipeline.note(task, format!("Through the server's proxy the agent reaches {listed}.")).await?;
+    }
     Ok(container)
 }
 
@@ -130,15 +135,18 @@ async fn run_script(
     keep_earlier_log(&logs)?;
     let mut log = CappedLog::create(&logs.join("setup.log"), MAX_SETUP_LOG)?;
     let started = Instant::now();
+    let lines = LineCount::default();
     let exit = match pipeline.config.sandbox.setup_network {
         SetupNetwork::Bridge => None,
-        SetupNetwork::Proxied => Some(Exit::open(pipeline, task)?),
+        SetupNetwork::Proxied => Some(Exit::open(pipeline, task, Asker::Setup(lines.clone()))?),
     };
-    let mut environment = setup_environment();
-    environment.extend(exit.iter().flat_map(|_| Exit::environment()));
+    let output = |bytes: &[u8]| {
+        lines.add(bytes);
+        log.write(bytes);
+    };
     let trees = watched_trees(pipeline, task);
     let ended = tokio::select! {
-        ended = container.run_setup(command, environment, times, |bytes| log.write(bytes)) => ended,
+        ended = container.run_setup(command, setup_environment(), times, output) => ended,
         used = container.overfills_disk(&trees) => {
             log.finish()?;
             return Err(disk_limit(pipeline, used).into());
@@ -146,7 +154,7 @@ async fn run_script(
     };
     log.finish()?;
     if let Some(exit) = exit {
-        exit.close()?;
+        exit.close().await?;
     }
     let hint =
         if script.has_windows_line_ends { " It has Windows line ends, which shells do not understand." } else { "" };
@@ -244,6 +252,7 @@ fn container_spec(
         output: folder.output(),
         run: folder.run(),
         task_file: folder.task_file(),
+        agent_network: sandbox.agent_network,
         agent_command: agent.command.clone(),
         environment: [
             "MCP_SERVER_URL=unix:/run/atelier/step.sock".to_owned(),

@@ -8,6 +8,7 @@ mod figures;
 pub(super) mod list;
 pub(super) mod live;
 pub(super) mod login;
+pub(super) mod network;
 pub(super) mod new;
 mod patch;
 mod setup_log;
