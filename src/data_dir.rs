@@ -86,6 +86,11 @@ impl TaskDir {
         self.0.join("git")
     }
 
+    /// What is pushed from; there while it is.
+    pub(crate) fn publish(&self) -> PathBuf {
+        self.0.join("publish")
+    }
+
     /// The files that the explanation points to, kept for people when the snapshots go.
     pub(crate) fn source(&self) -> PathBuf {
         self.0.join("source")
@@ -118,9 +123,9 @@ impl TaskDir {
         self.0.join("upload.zip")
     }
 
-    /// Everything but the upload: what goes when the task ends.
+    /// What goes when the task ends, always: everything but the upload and what may still be published.
     pub(crate) fn workspace(&self) -> Vec<PathBuf> {
-        let ours = [self.git(), self.run(), self.task_file()];
+        let ours = [self.run(), self.task_file()];
         self.hostile().into_iter().chain(ours).collect()
     }
 

@@ -16,6 +16,7 @@ mod db;
 mod dial;
 mod domain;
 mod export;
+mod forge;
 mod forward_proxy;
 mod git;
 mod host;

@@ -21,7 +21,7 @@ use crate::{
         Timeouts, ToolCalls,
     },
     metrics::Metrics,
-    pipeline::{Pipeline, gate::Gate, housekeeping, observer, queue::Queue, recovery, worker},
+    pipeline::{Pipeline, gate::Gate, housekeeping, observer, publisher::Publisher, queue::Queue, recovery, worker},
     sandbox::{Engine, SandboxError},
     web,
 };
@@ -76,6 +76,7 @@ impl App {
         let metrics = Metrics::new();
         let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
         let pipeline = Pipeline {
+            publisher: Publisher::new(db.clone(), config.clone(), data_dir.clone()),
             gate: Gate::new(engine.clone(), queue.clone(), config.clone(), data_dir.clone(), db.clone()),
             queue,
             db,
@@ -127,6 +128,7 @@ impl App {
         tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().guard_disk(shutdown.clone()));
         tokio::spawn(housekeeping::run(self.pipeline.clone(), vitals.metrics.clone(), shutdown.clone()));
+        self.pipeline.publisher.resume(&shutdown).await?;
         let worker = tokio::spawn(worker::run(self.pipeline.clone(), shutdown.clone()));
         let state = web::AppState::new(
             self.pipeline.db.clone(),

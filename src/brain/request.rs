@@ -96,10 +96,8 @@ impl Session {
 
     async fn start(&self, state: &mut State, seq: Option<u64>) -> Result<Value, StepError> {
         let conventions = state.agents_files.of_root();
-        let (messages, events) = (
-            prompt::opening(&self.task, &conventions.text, self.settings.checks.as_ref(), &self.settings.reach),
-            conventions.events,
-        );
+        let (messages, events) =
+            (prompt::opening(&self.task, &conventions.text, self.settings.checks.as_ref()), conventions.events);
         self.ask(state, seq, Record { messages, events, ..Record::default() }).await
     }
 

@@ -60,6 +60,7 @@ async fn demo(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
         task: INSTRUCTION.to_owned(),
         git_ref: None,
         mode: None,
+        pr: false,
         model: Some(model),
         image: None,
     };

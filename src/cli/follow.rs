@@ -141,6 +141,7 @@ impl View {
                     self.line(&format!("  check {} (by the agent): {}", check.status.as_str(), plain(&check.command)));
                 }
             }
+            EventBody::PullRequest { pull_request } => self.line(&format!("  {}", plain(&pull_request.message()))),
             EventBody::Diff { diff } => self.line(&format!(
                 "  {} files changed, {} insertions, {} deletions",
                 diff.files, diff.insertions, diff.deletions
@@ -166,8 +167,9 @@ fn stage_text(stage: Stage) -> &'static str {
     match stage {
         Stage::Fetch => "fetch the source",
         Stage::Setup => "prepare the container",
-        Stage::Agent => "agent at work",
+        Stage::Agent => "agent at work, without network",
         Stage::Collect => "collect the result",
+        Stage::Publish => "publish it",
         Stage::CleanUp => "clean up",
     }
 }

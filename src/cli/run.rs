@@ -32,9 +32,12 @@ pub(crate) struct RunArgs {
     /// Branch, tag or commit of a Git URL
     #[arg(long = "ref", value_name = "REF")]
     pub(crate) git_ref: Option<String>,
-    /// modify (a patch) or analyze (an answer)
+    /// modify (a patch), pr (a patch and a pull request) or analyze (an answer)
     #[arg(long)]
     pub(crate) mode: Option<String>,
+    /// Open a pull request of the result: the same as --mode pr
+    #[arg(long, conflicts_with = "mode")]
+    pub(crate) pr: bool,
     /// PROVIDER/model-id; the configured one when not given
     #[arg(long)]
     pub(crate) model: Option<String>,
@@ -89,13 +92,17 @@ pub(super) async fn run_task(server: &Server, arguments: &RunArgs) -> anyhow::Re
         let patch = client.log(&id, "diff.patch").await?;
         std::io::stdout().write_all(&patch)?;
     }
+    if let Some(message) = task["pull_request"]["message"].as_str() {
+        say(message);
+    }
     say(&format!("{} · {}", usage(&task), server.place(&id)));
     Ok(Done { id, code: exit_code(&task) })
 }
 
 async fn submit(client: &Client, arguments: &RunArgs) -> anyhow::Result<String> {
     let repo = Path::new(&arguments.repo);
-    let choices = [("mode", &arguments.mode), ("model", &arguments.model), ("image", &arguments.image)];
+    let mode = if arguments.pr { Some("pr".to_owned()) } else { arguments.mode.clone() };
+    let choices = [("mode", &mode), ("model", &arguments.model), ("image", &arguments.image)];
     let choices = choices.into_iter().filter_map(|(name, value)| Some((name, value.clone()?)));
     if !repo.exists() {
         let mut source = json!({ "git_url": arguments.repo });
@@ -136,8 +143,15 @@ fn usage(task: &Value) -> String {
     format!("{} steps, {tokens} tokens, {cost}", task["steps"])
 }
 
+/// Whether there is a pull request, as far as one was asked for and there was something to publish.
+fn is_published(task: &Value) -> bool {
+    task["mode"] != "pr" || matches!(task["pull_request"]["state"].as_str(), Some("opened" | "nothing_to_publish"))
+}
+
 fn exit_code(task: &Value) -> ExitCode {
     match task["status"].as_str() {
+        // The patch is there, but a pull request was asked for as well.
+        Some("completed") if !is_published(task) => ExitCode::from(TASK_FAILED),
         Some("completed") => ExitCode::SUCCESS,
         Some("failed") => ExitCode::from(TASK_FAILED),
         Some("cancelled") => ExitCode::from(TASK_CANCELLED),

@@ -3,6 +3,7 @@
 //! What the file says (`raw`) and what the server uses (`Config`) are two types. This room alone reads the environment.
 
 mod file;
+mod forge;
 mod git_token;
 mod raw;
 mod resolve;
@@ -15,13 +16,14 @@ use secrecy::SecretString;
 
 use crate::{
     domain::{
-        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_rule::HostRule,
+        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_pattern::HostPattern,
         image_pattern::ImagePattern, limits::Limits, model_name::ModelName,
     },
     host::DiskSpace,
 };
 
 pub(crate) use file::{ConfigError, load};
+pub(crate) use forge::{Forge, ForgeKind, Forges};
 pub(crate) use git_token::{GitToken, GitTokens};
 
 /// The settings of a running server.
@@ -34,6 +36,7 @@ pub(crate) struct Config {
     pub(crate) queue: Queue,
     pub(crate) retention: Retention,
     pub(crate) source: Source,
+    pub(crate) forges: Forges,
     pub(crate) export: Export,
     pub(crate) llm: Llm,
 }
@@ -80,8 +83,7 @@ pub(crate) struct Sandbox {
     pub(crate) on_oom: OnOom,
     pub(crate) agent_uid: u32,
     pub(crate) setup_network: SetupNetwork,
-    pub(crate) agent_network: AgentNetwork,
-    pub(crate) proxy_allow: Vec<HostRule>,
+    pub(crate) proxy_allow: Vec<HostPattern>,
     pub(crate) setup_allow: Vec<IpNet>,
     pub(crate) command_policy: CommandPolicy,
     pub(crate) allowed_commands: Vec<String>,
@@ -95,11 +97,6 @@ pub(crate) enum AllowedImages {
 }
 
 impl Sandbox {
-    /// Whether anything of a task goes through a proxy.
-    pub(crate) fn has_proxy(&self) -> bool {
-        self.setup_network == SetupNetwork::Proxied || self.agent_network == AgentNetwork::Proxied
-    }
-
     /// Whether a task may run in it.
     pub(crate) fn allows_image(&self, image: &str) -> bool {
         match &self.allowed_images {
@@ -116,15 +113,6 @@ impl Sandbox {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SetupNetwork {
     Bridge,
-    Proxied,
-}
-
-/// What the agent reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum AgentNetwork {
-    None,
-    /// What the proxy lets through.
     Proxied,
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Deserialize;
 
 use super::{
-    AgentNetwork, CommandPolicy, EditFormat, EngineCheck, LogFormat, MetricsAccess, OnOom, Price, ProviderKind,
+    CommandPolicy, EditFormat, EngineCheck, ForgeKind, LogFormat, MetricsAccess, OnOom, Price, ProviderKind,
     SetupNetwork, ToolCalls, UnknownPrice,
 };
 use crate::domain::feedback::Ratings;
@@ -20,6 +20,8 @@ pub(super) struct RawConfig {
     pub(super) queue: RawQueue,
     pub(super) retention: RawRetention,
     pub(super) source: RawSource,
+    #[serde(default)]
+    pub(super) forge: BTreeMap<String, RawForge>,
     pub(super) export: RawExport,
     pub(super) llm: RawLlm,
 }
@@ -48,19 +50,10 @@ pub(super) struct RawSandbox {
     pub(super) on_oom: OnOom,
     pub(super) agent_uid: u32,
     pub(super) setup_network: SetupNetwork,
-    pub(super) agent_network: AgentNetwork,
-    pub(super) proxy_allow: Vec<RawHostRule>,
+    pub(super) proxy_allow: Vec<String>,
     pub(super) setup_allow: Vec<String>,
     pub(super) command_policy: CommandPolicy,
     pub(super) allowed_commands: Vec<String>,
-}
-
-/// A host, or one with the methods that are let through.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(super) enum RawHostRule {
-    Host(String),
-    Methods { host: String, methods: Vec<String> },
 }
 
 /// A word or a list.
@@ -130,6 +123,18 @@ pub(super) struct RawSource {
 pub(super) struct RawGitToken {
     pub(super) token_env: String,
     pub(super) username: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawForge {
+    pub(super) kind: ForgeKind,
+    pub(super) base_url: Option<String>,
+    pub(super) token_env: String,
+    pub(super) author_name: Option<String>,
+    pub(super) author_email: Option<String>,
+    pub(super) co_author: Option<String>,
+    pub(super) draft: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]

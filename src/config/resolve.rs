@@ -13,17 +13,15 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::{
-    Agent, AllowedImages, Config, ConfigError, Export, GitTokens, Llm, Price, Provider, Queue, Retention, Sandbox,
-    Server, Source,
+    Agent, AllowedImages, Config, ConfigError, Export, Forges, GitTokens, Llm, Price, Provider, Queue, Retention,
+    Sandbox, Server, Source,
     raw::{
-        RawAgent, RawAllowedImages, RawConfig, RawExport, RawHostRule, RawLlm, RawProvider, RawRetention, RawSandbox,
-        RawServer, RawSource,
+        RawAgent, RawAllowedImages, RawConfig, RawExport, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer,
+        RawSource,
     },
 };
 use crate::{
-    domain::{
-        address::AddressPolicy, day_budget::DayLimits, host_rule::HostRule, limits::Limits, model_name::ModelName,
-    },
+    domain::{address::AddressPolicy, day_budget::DayLimits, limits::Limits, model_name::ModelName},
     redact,
 };
 
@@ -43,6 +41,7 @@ const CRITIQUE_MODEL: &str = "OPENAI_CRITIQUE_MODEL_ID";
 pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     let llm = llm(raw.llm)?;
     let data_dir = data_dir(raw.data_dir)?;
+    let source = source(raw.source)?;
     Ok(Config {
         export: export(&raw.export, &data_dir)?,
         data_dir,
@@ -55,7 +54,8 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
             min_free_disk_bytes: raw.queue.min_free_disk_mb.saturating_mul(MIB),
         },
         retention: retention(&raw.retention),
-        source: source(raw.source)?,
+        forges: Forges::resolve(raw.forge, &source.address_policy)?,
+        source,
         llm,
     })
 }
@@ -128,23 +128,15 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         on_oom: raw.on_oom,
         agent_uid: raw.agent_uid,
         setup_network: raw.setup_network,
-        agent_network: raw.agent_network,
-        proxy_allow: raw.proxy_allow.into_iter().map(host_rule).collect::<Result<_, _>>()?,
+        proxy_allow: raw
+            .proxy_allow
+            .iter()
+            .map(|text| text.parse().map_err(|error| wrong("[sandbox] proxy_allow", error)))
+            .collect::<Result<_, _>>()?,
         setup_allow: raw.setup_allow.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
         command_policy: raw.command_policy,
         allowed_commands: raw.allowed_commands,
     })
-}
-
-fn host_rule(raw: RawHostRule) -> Result<HostRule, ConfigError> {
-    const SETTING: &str = "[sandbox] proxy_allow";
-    let host = |text: &str| text.parse().map_err(|error| wrong(SETTING, error));
-    match raw {
-        RawHostRule::Host(text) => Ok(HostRule::any_method(host(&text)?)),
-        RawHostRule::Methods { host: text, methods } => {
-            HostRule::with_methods(host(&text)?, methods).map_err(|error| wrong(SETTING, error))
-        }
-    }
 }
 
 fn allowed_images(raw: RawAllowedImages) -> Result<AllowedImages, ConfigError> {

@@ -11,6 +11,7 @@ mod day_usage;
 mod events;
 mod feedback;
 mod migrations;
+mod pull_requests;
 mod record;
 mod replies;
 mod retention;
@@ -29,6 +30,7 @@ use tokio::sync::broadcast;
 use crate::domain::task_id::TaskId;
 
 pub(crate) use copy::copy;
+pub(crate) use pull_requests::Consent;
 pub(crate) use record::Record;
 pub(crate) use replies::StoredReply;
 pub(crate) use step_speakers::SpeakerHash;

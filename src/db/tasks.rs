@@ -1,5 +1,5 @@
 //! Tasks: submit, claim, move on, end. A task that has ended never changes again, but
-//! for what people think of it.
+//! for what people think of it and how it is published.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
@@ -214,8 +214,8 @@ pub(super) fn enter(connection: &Connection, id: &TaskId, stage: Stage) -> Resul
 fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
     connection
         .prepare_cached(
-            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at, allow_hosts)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             task.id.as_str(),
@@ -228,7 +228,6 @@ fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
             serde_json::to_string(&task.limits)?,
             serde_json::to_string(&task.usage)?,
             task.created_at.to_string(),
-            serde_json::to_string(&task.allow_hosts)?,
         ])?;
     Ok(())
 }
@@ -252,13 +251,13 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
         source: serde_json::from_str(&text("source")?)?,
         instruction: word(text("instruction")?)?,
         limits: serde_json::from_str(&text("limits")?)?,
-        allow_hosts: serde_json::from_str(&text("allow_hosts")?)?,
         summary: optional("summary")?,
         failure: optional("failure")?.as_deref().map(serde_json::from_str).transpose()?,
         usage: serde_json::from_str(&text("usage")?)?,
         steps: row.get("steps")?,
         diff: optional("diff")?.as_deref().map(serde_json::from_str).transpose()?,
         feedback: feedback::from_columns(optional("rating")?.map(word).transpose()?, optional("comment")?),
+        pull_request: optional("pull_request")?.as_deref().map(serde_json::from_str).transpose()?,
         created_at: word(text("created_at")?)?,
         started_at: optional("started_at")?.map(word).transpose()?,
         finished_at: optional("finished_at")?.map(word).transpose()?,

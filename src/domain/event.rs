@@ -11,6 +11,7 @@ use super::{
     conversation::ToolCall,
     failure::Failure,
     patch::DiffSummary,
+    pull_request::PullRequest,
     reference::CheckedReference,
     task::{Stage, Status},
     usage::Usage,
@@ -70,6 +71,8 @@ pub(crate) enum EventBody {
     Checks { checks: Vec<CheckRun> },
     /// `diff.patch` was written.
     Diff { diff: DiffSummary },
+    /// Publishing began or came to something.
+    PullRequest { pull_request: PullRequest },
 }
 
 /// What a critique comes to.

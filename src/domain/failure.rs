@@ -66,6 +66,17 @@ pub(crate) enum FailureKind {
     LlmBadOutput,
     DiskFull,
     ServerRestarted,
+    /// The forge asks for a login, or its token may not do that.
+    ForgeLogin,
+    /// The forge did not take the branch or the pull request.
+    ForgeRefused,
+    ForgeUnavailable,
+    /// Somebody else's commits are on the branch of the task.
+    BranchTaken,
+    /// A secret of this server stands in what was to be published.
+    HoldsSecret,
+    /// What was to be published is kept no longer.
+    ResultGone,
     /// Our machinery broke; the log of the server has the cause.
     Internal,
 }
@@ -100,6 +111,12 @@ impl FailureKind {
             Self::LlmBadOutput => "llm_bad_output",
             Self::DiskFull => "disk_full",
             Self::ServerRestarted => "server_restarted",
+            Self::ForgeLogin => "forge_login",
+            Self::ForgeRefused => "forge_refused",
+            Self::ForgeUnavailable => "forge_unavailable",
+            Self::BranchTaken => "branch_taken",
+            Self::HoldsSecret => "holds_secret",
+            Self::ResultGone => "result_gone",
             Self::Internal => "internal",
         }
     }

@@ -66,6 +66,10 @@ impl RepoUrl {
         self.0.host().unwrap_or(Host::Domain(""))
     }
 
+    pub(crate) fn path(&self) -> &str {
+        self.0.path()
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.0.port_or_known_default().unwrap_or(443)
     }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     failure::Failure,
     feedback::Feedback,
-    host_pattern::HostPattern,
     limits::{Limits, LimitsWish},
     model_name::ModelName,
     patch::DiffSummary,
+    pull_request::PullRequest,
     source::Source,
     task_id::TaskId,
     usage::Usage,
@@ -28,8 +28,6 @@ pub(crate) struct Task {
     pub(crate) source: Source,
     pub(crate) instruction: Instruction,
     pub(crate) limits: Limits,
-    /// What its proxy lets through besides the configured hosts.
-    pub(crate) allow_hosts: Vec<HostPattern>,
     /// The explanation, in the model's words.
     pub(crate) summary: Option<String>,
     pub(crate) failure: Option<Failure>,
@@ -39,6 +37,8 @@ pub(crate) struct Task {
     /// Of `diff.patch`, once there is one.
     pub(crate) diff: Option<DiffSummary>,
     pub(crate) feedback: Option<Feedback>,
+    /// None as long as nobody asked for one.
+    pub(crate) pull_request: Option<PullRequest>,
     pub(crate) created_at: Timestamp,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
@@ -54,7 +54,6 @@ pub(crate) struct NewTask {
     pub(crate) model: Option<ModelName>,
     pub(crate) image: Option<String>,
     pub(crate) limits: LimitsWish,
-    pub(crate) allow_hosts: Vec<HostPattern>,
 }
 
 /// What the agent may do.
@@ -66,6 +65,8 @@ pub(crate) enum Mode {
     /// Change the code; the result is a patch.
     #[default]
     Modify,
+    /// The same, and a pull request of it.
+    Pr,
 }
 
 impl Mode {
@@ -73,7 +74,13 @@ impl Mode {
         match self {
             Self::Analyze => "analyze",
             Self::Modify => "modify",
+            Self::Pr => "pr",
         }
+    }
+
+    /// Whether the agent may change the code.
+    pub(crate) fn changes_code(self) -> bool {
+        self != Self::Analyze
     }
 }
 
@@ -114,12 +121,14 @@ pub(crate) enum Stage {
     Setup,
     Agent,
     Collect,
+    Publish,
     #[serde(rename = "clean_up")]
     CleanUp,
 }
 
 impl Stage {
-    pub(crate) const ALL: [Self; 5] = [Self::Fetch, Self::Setup, Self::Agent, Self::Collect, Self::CleanUp];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Fetch, Self::Setup, Self::Agent, Self::Collect, Self::Publish, Self::CleanUp];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -127,6 +136,7 @@ impl Stage {
             Self::Setup => "setup",
             Self::Agent => "agent",
             Self::Collect => "collect",
+            Self::Publish => "publish",
             Self::CleanUp => "clean_up",
         }
     }

@@ -1,5 +1,6 @@
-//! Git: fetching a repository with the `git` program; snapshots and patches of the agent's tree with libgit2.
+//! Git: fetching a repository and pushing a branch with the `git` program; snapshots and patches of the agent's tree with libgit2.
 
+mod branch;
 mod clone;
 mod clone_error;
 #[cfg(test)]
@@ -19,6 +20,8 @@ mod named_files;
 mod patch;
 mod progress;
 mod proxy;
+mod remote;
+mod remote_error;
 mod reserved_names;
 mod snapshot;
 #[cfg(test)]
@@ -26,8 +29,11 @@ mod snapshot_tests;
 mod stat_cache;
 mod walk;
 
+pub(crate) use branch::{Author, Drafted, draft};
 pub(crate) use clone::{CloneLimits, CloneRequest, clone};
 pub(crate) use clone_error::CloneError;
 pub(crate) use kept_files::{FileLines, KeptFile, kept_file};
 pub(crate) use named_files::NamedFiles;
+pub(crate) use remote::{Heads, Remote, RemoteRequest};
+pub(crate) use remote_error::RemoteError;
 pub(crate) use snapshot::{Snapshot, SnapshotError, SnapshotLimits, Snapshots};

@@ -26,19 +26,30 @@ impl Snapshots {
     /// it applies to a clean checkout and holds nothing of what setup did. Blocks.
     pub(crate) fn patch(&self, s0: &Snapshot, s1: &Snapshot, end: &Snapshot) -> Result<Patch, SnapshotError> {
         let repository = self.repository()?;
-        let (after_setup, at_end) = (list(&repository, s1.tree)?, list(&repository, end.tree)?);
-        let changed = after_setup
-            .iter()
-            .filter(|(path, file)| at_end.get(*path) != Some(file))
-            .map(|(path, _)| path)
-            .chain(at_end.keys().filter(|path| !after_setup.contains_key(*path)))
-            .filter(|path| !s1.is_unknown(path) && !end.is_unknown(path));
-        let mut wanted = list(&repository, s0.tree)?;
-        for path in changed {
-            replace(&mut wanted, path, &at_end);
-        }
+        let wanted = wanted(&repository, s0, s1, end)?;
         write_patch(&repository, s0.tree, &wanted)
     }
+}
+
+/// The source with the changes between `s1` and `end`.
+pub(super) fn wanted(
+    repository: &Repository,
+    s0: &Snapshot,
+    s1: &Snapshot,
+    end: &Snapshot,
+) -> Result<Listing, git2::Error> {
+    let (after_setup, at_end) = (list(repository, s1.tree)?, list(repository, end.tree)?);
+    let changed = after_setup
+        .iter()
+        .filter(|(path, file)| at_end.get(*path) != Some(file))
+        .map(|(path, _)| path)
+        .chain(at_end.keys().filter(|path| !after_setup.contains_key(*path)))
+        .filter(|path| !s1.is_unknown(path) && !end.is_unknown(path));
+    let mut wanted = list(repository, s0.tree)?;
+    for path in changed {
+        replace(&mut wanted, path, &at_end);
+    }
+    Ok(wanted)
 }
 
 /// Puts `path` into `listing` as it is in `at_end`, and takes out what cannot be beside it: a file that is its folder

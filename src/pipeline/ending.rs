@@ -7,7 +7,8 @@ use crate::{
     archive::ArchiveError,
     db::DbError,
     domain::failure::{Failure, FailureKind},
-    git::CloneError,
+    forge::ForgeError,
+    git::{CloneError, RemoteError},
     sandbox::SandboxError,
 };
 
@@ -18,6 +19,12 @@ pub(super) fn failure_of(error: &anyhow::Error) -> Failure {
             return failure.clone();
         }
         if let Some(error) = cause.downcast_ref::<CloneError>() {
+            return error.failure();
+        }
+        if let Some(error) = cause.downcast_ref::<RemoteError>() {
+            return error.failure();
+        }
+        if let Some(error) = cause.downcast_ref::<ForgeError>() {
             return error.failure();
         }
         if let Some(error) = cause.downcast_ref::<ArchiveError>() {
@@ -37,7 +44,6 @@ pub(super) fn failure_of(error: &anyhow::Error) -> Failure {
 fn sandbox_kind(error: &SandboxError) -> FailureKind {
     match error {
         SandboxError::Unavailable { .. } => FailureKind::DockerUnavailable,
-        SandboxError::Restarted => FailureKind::DockerRestart,
         SandboxError::ImageMissing { .. } => FailureKind::ImageMissing,
         SandboxError::NetworkNotCut(_) => FailureKind::NetworkNotCut,
         SandboxError::Refused { .. } | SandboxError::Ownership(_) => FailureKind::Internal,

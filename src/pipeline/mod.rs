@@ -1,13 +1,13 @@
 //! The way of one task, from the queue to its clean end.
 
 mod checkpoint;
-mod docker;
 mod ending;
 pub(crate) mod gate;
 pub(crate) mod housekeeping;
 pub(crate) mod leaks;
 mod live_patch;
 pub(crate) mod observer;
+pub(crate) mod publisher;
 pub(crate) mod queue;
 pub(crate) mod recovery;
 mod references;
@@ -42,6 +42,7 @@ pub(crate) struct Pipeline {
     pub(crate) config: Arc<Config>,
     pub(crate) engine: Engine,
     pub(crate) models: Arc<Models>,
+    pub(crate) publisher: publisher::Publisher,
     pub(crate) serve_steps: ServeSteps,
 }
 

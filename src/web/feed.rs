@@ -48,7 +48,8 @@ impl Feed {
             let events = self.db.events_after(&self.task, self.after, PAGE).await?;
             if let Some(last) = events.last() {
                 self.after = last.seq;
-                self.ended = events.iter().any(ends_the_task);
+                // What comes after the end (a pull request) may fill a page more.
+                self.ended = events.len() < PAGE as usize && events.iter().any(ends_the_task);
                 return Ok(Some(events));
             }
             if is_final || !self.changed().await {

@@ -12,7 +12,7 @@ use crate::{
     data_dir::DataDir,
     db::Db,
     metrics::Metrics,
-    pipeline::{gate::Obstacles, queue::Queue},
+    pipeline::{gate::Obstacles, publisher::Publisher, queue::Queue},
 };
 
 /// How the server fares.
@@ -27,6 +27,7 @@ pub(crate) struct Vitals {
 pub(crate) struct AppState {
     pub(super) db: Db,
     pub(super) queue: Queue,
+    pub(super) publisher: Publisher,
     pub(super) config: Arc<Config>,
     pub(super) data_dir: DataDir,
     pub(super) gate: Arc<Gate>,
@@ -47,6 +48,7 @@ impl AppState {
     ) -> Self {
         let behind_tls = config.server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         let gate = Arc::new(Gate::new(admin_token, behind_tls));
-        Self { db, queue, config, data_dir, gate, vitals, shutdown }
+        let publisher = Publisher::new(db.clone(), config.clone(), data_dir.clone());
+        Self { db, queue, publisher, config, data_dir, gate, vitals, shutdown }
     }
 }

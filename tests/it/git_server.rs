@@ -26,13 +26,18 @@ struct Shared {
 
 impl GitServer {
     pub(crate) async fn start(root: &Path) -> Self {
-        Self::listen(root, None).await
+        Self::listen(root, None, Router::new()).await
     }
 
     /// A server that answers 401 to everyone but this user.
     pub(crate) async fn start_with_login(root: &Path, user: &str, password: &str) -> Self {
+        Self::start_with_routes(root, user, password, Router::new()).await
+    }
+
+    /// The same, with other answers at some addresses.
+    pub(crate) async fn start_with_routes(root: &Path, user: &str, password: &str, routes: Router) -> Self {
         let login = BASE64.encode(format!("{user}:{password}").as_bytes());
-        Self::listen(root, Some(format!("Basic {login}"))).await
+        Self::listen(root, Some(format!("Basic {login}")), routes).await
     }
 
     /// `http://127.0.0.1:PORT/NAME`
@@ -40,11 +45,11 @@ impl GitServer {
         format!("http://127.0.0.1:{}/{repository}", self.port)
     }
 
-    async fn listen(root: &Path, authorization: Option<String>) -> Self {
+    async fn listen(root: &Path, authorization: Option<String>, routes: Router) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared { root: root.to_owned(), authorization });
-        let app = Router::new().fallback(serve).with_state(shared);
+        let app = routes.fallback_service(Router::new().fallback(serve).with_state(shared));
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { port, task }
     }

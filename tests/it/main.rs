@@ -8,6 +8,7 @@ mod checks;
 mod docker_away;
 mod figures;
 mod floors;
+mod forges;
 mod git_server;
 mod harness;
 mod hostile;
@@ -20,6 +21,7 @@ mod models;
 mod official_clients;
 mod operations;
 mod other_agents;
+mod publishing;
 #[expect(dead_code, reason = "some of its oddities are for the unit tests of `src/archive`")]
 mod raw_zip;
 mod references;

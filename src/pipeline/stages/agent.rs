@@ -6,18 +6,14 @@ use anyhow::Context;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    exit::{Asker, Exit, hosts},
-    fetch,
-    watch::watch,
-};
+use super::{fetch, watch::watch};
 use crate::{
-    brain::{ChecksToRun, Critic, EditWay, Fallback, Outcome, Reach, Session, SessionSettings},
-    config::{AgentNetwork, EditFormat},
+    brain::{ChecksToRun, Critic, EditWay, Fallback, Outcome, Session, SessionSettings},
+    config::EditFormat,
     domain::{
         check,
         failure::{Failure, FailureKind},
-        task::{Mode, Task},
+        task::Task,
     },
     git::Snapshot,
     llm::RetryPolicy,
@@ -74,46 +70,27 @@ pub(crate) async fn agent(
         checks: checks(pipeline, task, &agents_files, (&fetched.snapshot, after_setup), &checkpoint.looking, &done),
         critic: critic(pipeline, task, (&fetched.snapshot, after_setup), &checkpoint.looking, &done)?,
         agents_files,
-        reach: match pipeline.config.sandbox.agent_network {
-            AgentNetwork::None => Reach::Nothing,
-            AgentNetwork::Proxied => Reach::Hosts(hosts(pipeline, task).iter().map(ToString::to_string).collect()),
-        },
         reference_check: check_before_the_end(pipeline, task, after_setup),
         logs: pipeline.data_dir.task_logs(&task.id),
     };
     let (session, mut outcome) = Session::open(task.clone(), pipeline.db.clone(), settings, done.clone()).await?;
     let offered = serde_json::to_value(session.tools())?;
     pipeline.db.keep_offered_tools(&task.id, offered).await?;
-    // A container that is taken back has its end of it already.
-    let exit = match pipeline.config.sandbox.agent_network {
-        AgentNetwork::None => None,
-        AgentNetwork::Proxied => Some(Exit::open(pipeline, task, Asker::Agent)?),
-    };
     let listener = listen(&folder.socket()).context("step socket")?;
     tokio::spawn((pipeline.serve_steps)(listener, session.clone(), done));
-    let outcome = tokio::select! {
+    tokio::select! {
         biased;
-        outcome = watch(pipeline, task, container, &session, &mut outcome) => {
-            if let Ok(Outcome::Failed(Failure { kind: FailureKind::DockerRestart, .. })) = outcome {
-                // Another container may go on: an answer that is paid for is not lost, and nothing is written after this.
-                session.stop(LAST_ANSWER).await;
-            }
-            outcome.map(Some)
-        }
+        outcome = watch(pipeline, task, container, &session, &mut outcome) => outcome.map(Some),
         () = shutdown.cancelled() => {
             session.stop(LAST_ANSWER).await;
             Ok(None)
         }
-    };
-    if let Some(exit) = exit {
-        exit.close().await?;
     }
-    outcome
 }
 
 /// Said at the start, since a limit in dollars cannot hold then.
 async fn note_unknown_prices(pipeline: &Pipeline, task: &Task) -> anyhow::Result<()> {
-    let critic = pipeline.config.agent.critique_model.as_ref().filter(|_| task.mode == Mode::Modify);
+    let critic = pipeline.config.agent.critique_model.as_ref().filter(|_| task.mode.changes_code());
     let models = [Some(&task.model), critic.filter(|critic| **critic != task.model)];
     for unknown in models.into_iter().flatten().filter_map(|model| pipeline.config.llm.unknown_price_of(model)) {
         pipeline.note(task, unknown).await?;
@@ -132,7 +109,7 @@ fn checks(
 ) -> Option<ChecksToRun> {
     let of_root = agents_files.get("AGENTS.md").map(String::as_str);
     let commands = check::commands(&pipeline.config.agent.checks, of_root);
-    if commands.is_empty() || task.mode != Mode::Modify {
+    if commands.is_empty() || !task.mode.changes_code() {
         return None;
     }
     let current_patch = current_patch(pipeline, task, before_and_after_setup, looking, done);
@@ -156,7 +133,7 @@ fn critic(
     done: &CancellationToken,
 ) -> anyhow::Result<Option<Critic>> {
     let settings = &pipeline.config.agent;
-    let Some(name) = settings.critique_model.clone().filter(|_| task.mode == Mode::Modify) else { return Ok(None) };
+    let Some(name) = settings.critique_model.clone().filter(|_| task.mode.changes_code()) else { return Ok(None) };
     let model = pipeline.models.get(&name).map_err(|error| Failure::new(FailureKind::LlmError, error.to_string()))?;
     let current_patch = current_patch(pipeline, task, before_and_after_setup, looking, done);
     Ok(Some(Critic { model, name, max_rounds: settings.max_critique_rounds, current_patch }))

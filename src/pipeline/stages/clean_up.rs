@@ -12,10 +12,9 @@ use crate::{
     sandbox::Ownership,
 };
 
-/// Removes the container, running or not, and the network. Waits for Docker: nothing is looked at, and no task ends, while
-/// its container may run.
+/// Removes the container, running or not, and the network.
 pub(crate) async fn end_container(pipeline: &Pipeline, task: &Task) -> anyhow::Result<()> {
-    Ok(pipeline.with_docker(&task.id, || pipeline.engine.discard(&task.id)).await?)
+    Ok(pipeline.engine.discard(&task.id).await?)
 }
 
 /// Removes the workspace; the upload stays, so that the task can be started again.
@@ -24,12 +23,19 @@ pub(crate) async fn clean_up(pipeline: &Pipeline, task: &Task) {
     remove_workspace(pipeline, &task.id).await;
 }
 
+/// Removes what a result is published from.
+pub(crate) async fn remove_snapshots(pipeline: &Pipeline, id: &TaskId) {
+    if let Err(error) = remove(&pipeline.data_dir.task(id).git()).await {
+        tracing::warn!(%error, "the snapshots stay until [retention] takes them");
+    }
+}
+
 /// What cannot be removed is a leak: people are told of it, and it ends nothing.
 pub(crate) async fn remove_workspace(pipeline: &Pipeline, id: &TaskId) {
     let folder = pipeline.data_dir.task(id);
     let existing: Vec<_> = folder.hostile().into_iter().filter(|path| path.exists()).collect();
     if !existing.is_empty()
-        && let Err(error) = pipeline.give(id, existing, Ownership::Server).await
+        && let Err(error) = pipeline.engine.give(id, existing, Ownership::Server).await
     {
         tracing::error!(%error, "cannot take the workspace back");
     }

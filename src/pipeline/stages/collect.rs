@@ -14,7 +14,7 @@ use crate::{
         task::{Stage, Task},
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
-    pipeline::{Pipeline, checkpoint::Checkpoint, references},
+    pipeline::{Pipeline, checkpoint::Checkpoint, publisher::forge_of, references},
     redact,
     sandbox::Ownership,
 };
@@ -33,15 +33,19 @@ pub(crate) async fn collect(
     aside::take_back(pipeline, task).await?;
     let folder = pipeline.data_dir.task(&task.id);
     let logs = pipeline.data_dir.task_logs(&task.id);
-    pipeline.give(&task.id, vec![folder.code(), folder.output()], Ownership::Server).await?;
+    pipeline.engine.give(&task.id, vec![folder.code(), folder.output()], Ownership::Server).await?;
     let before = fetched.snapshot.clone();
     let explanation = summary.clone();
     let limits = SnapshotLimits::from(&pipeline.config.source);
+    let may_be_published = forge_of(&pipeline.config, &task.source).is_ok();
     let work = move || -> anyhow::Result<Collected> {
         let snapshots = Snapshots::open(&folder.git())?;
         let end = snapshots.take(&folder.code(), Some(&before), &limits).context("last snapshot")?;
         let patch = snapshots.patch(&before, &after_setup, &end).context("patch")?;
         write_whole(&logs.join("diff.patch"), &patch.bytes)?;
+        if may_be_published {
+            snapshots.keep_result(&before, &after_setup, &end).context("result")?;
+        }
         let mut references = Vec::new();
         if let Some(explanation) = explanation {
             write_whole(&logs.join("explanation.md"), &redact::mask_bytes(explanation.as_bytes()))?;

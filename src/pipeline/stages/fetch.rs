@@ -12,7 +12,7 @@ use crate::{
     domain::{
         event::EventBody,
         source::{GitRef, Source},
-        task::{Mode, Stage, Task},
+        task::{Stage, Task},
     },
     git::{self, CloneLimits, CloneRequest, NamedFiles, Snapshot, SnapshotError, SnapshotLimits, Snapshots},
     pipeline::Pipeline,
@@ -25,6 +25,9 @@ use crate::{
 pub(crate) struct Fetched {
     /// Of a clone: whoever fetches again fetches the same.
     pub(crate) commit: Option<GitRef>,
+    /// Of a clone of a branch.
+    #[serde(default)]
+    pub(crate) branch: Option<GitRef>,
     /// S0.
     pub(crate) snapshot: Snapshot,
     pub(crate) setup_script: Option<SetupScript>,
@@ -40,14 +43,17 @@ pub(crate) struct SetupScript {
 const MAX_AGENTS_FILES: usize = 50;
 const MAX_AGENTS_FILES_BYTES: usize = 256 * 1024;
 
-/// Fetches from nothing; `commit` is what an earlier attempt got.
-pub(crate) async fn fetch(pipeline: &Pipeline, task: &Task, commit: Option<GitRef>) -> anyhow::Result<Fetched> {
+/// Fetches from nothing; an earlier attempt says which commit.
+pub(crate) async fn fetch(pipeline: &Pipeline, task: &Task, earlier: Option<Fetched>) -> anyhow::Result<Fetched> {
     pipeline.db.enter_stage(&task.id, Stage::Fetch).await?;
     let folder = pipeline.data_dir.task(&task.id);
     make_private_dir(&pipeline.data_dir.task_logs(&task.id))?;
     remove_tree(&folder.code()).await?;
     remove_tree(&folder.git()).await?;
-    let commit = bring(pipeline, task, &folder.code(), commit).await?;
+    let (commit, branch) = earlier.map(|earlier| (earlier.commit, earlier.branch)).unwrap_or_default();
+    let Origin { commit, branch: cloned } = bring(pipeline, task, &folder.code(), commit).await?;
+    // A commit is fetched without the branch it was on.
+    let branch = branch.or(cloned);
     let (code, git_dir) = (folder.code(), folder.git());
     let limits = SnapshotLimits::from(&pipeline.config.source);
     let look = move || look(&code, &git_dir, &limits);
@@ -61,7 +67,7 @@ pub(crate) async fn fetch(pipeline: &Pipeline, task: &Task, commit: Option<GitRe
     }
     let Snapshot { files, bytes, .. } = snapshot;
     pipeline.note(task, format!("The source has {files} files, {bytes} bytes.")).await?;
-    Ok(Fetched { commit, snapshot, setup_script })
+    Ok(Fetched { commit, branch, snapshot, setup_script })
 }
 
 /// Every `AGENTS.md` by its path, within limits, as it was when the source came in.
@@ -70,15 +76,22 @@ pub(crate) async fn agents_files(folder: TaskDir, snapshot: Snapshot) -> anyhow:
     blocking::run(read).await?
 }
 
-/// The source, whatever it is, as files that belong to whoever is to change them. Returns the commit of a clone.
+/// Of a clone: its commit and, if a branch was cloned, its name.
+#[derive(Debug, Default)]
+pub(super) struct Origin {
+    commit: Option<GitRef>,
+    branch: Option<GitRef>,
+}
+
+/// The source, whatever it is, as files that belong to whoever is to change them.
 pub(super) async fn bring(
     pipeline: &Pipeline,
     task: &Task,
     into: &Path,
     commit: Option<GitRef>,
-) -> anyhow::Result<Option<GitRef>> {
+) -> anyhow::Result<Origin> {
     let settings = &pipeline.config.source;
-    let commit = match &task.source {
+    let origin = match &task.source {
         Source::Git { git_url, git_ref } => {
             let request = CloneRequest {
                 url: git_url,
@@ -89,22 +102,22 @@ pub(super) async fn bring(
                 limits: &CloneLimits::from(settings),
             };
             let cloned = git::clone(request, |line| note_progress(pipeline, task, line)).await?;
-            let branch = cloned.branch.map(|branch| format!(" ({branch})")).unwrap_or_default();
+            let branch = cloned.branch.as_ref().map(|branch| format!(" ({branch})")).unwrap_or_default();
             pipeline.note(task, format!("Cloned {git_url} at {}{branch}", cloned.commit)).await?;
-            cloned.commit.parse().ok()
+            Origin { commit: cloned.commit.parse().ok(), branch: cloned.branch.and_then(|branch| branch.parse().ok()) }
         }
         Source::Archive { .. } => {
             let upload = pipeline.data_dir.task(&task.id).upload();
             let (into, limits) = (into.to_owned(), UnpackLimits::from(settings));
             blocking::run(move || archive::unpack(&upload, &into, &limits)).await??;
-            None
+            Origin::default()
         }
     };
-    if task.mode == Mode::Modify {
+    if task.mode.changes_code() {
         // Before the snapshot: a later change of owners would make the next one read every file again.
-        pipeline.give(&task.id, vec![into.to_owned()], Ownership::Agent).await?;
+        pipeline.engine.give(&task.id, vec![into.to_owned()], Ownership::Agent).await?;
     }
-    Ok(commit)
+    Ok(origin)
 }
 
 /// S0 and what it says; with the number of `AGENTS.md` files that are too many or too large.

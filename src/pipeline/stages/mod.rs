@@ -1,4 +1,5 @@
-//! The stages of a task, a file each, in the order of their use: fetch, setup, agent, collect, clean up.
+//! The stages of a task, a file each, in the order of their use: fetch, setup, agent, collect, publish, clean
+//! up.
 
 pub(super) mod agent;
 mod aside;
@@ -6,5 +7,6 @@ pub(super) mod clean_up;
 pub(super) mod collect;
 mod exit;
 pub(super) mod fetch;
+pub(super) mod publish;
 pub(super) mod setup;
 mod watch;

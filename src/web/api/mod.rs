@@ -6,6 +6,7 @@ pub(super) mod feedback;
 pub(super) mod health;
 pub(super) mod metrics;
 pub(super) mod openapi;
+pub(super) mod pull_request;
 mod task_body;
 pub(super) mod tasks;
 pub(super) mod usage;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
+use super::pull_request::PullRequestBody;
 use crate::{
     artifacts::{self, Artifact},
     blocking,
@@ -11,7 +12,6 @@ use crate::{
         check::CheckRun,
         failure::Failure,
         feedback::Feedback,
-        host_pattern::HostPattern,
         limits::Limits,
         patch::DiffSummary,
         reference::{CheckedReference, Reference},
@@ -20,13 +20,7 @@ use crate::{
         task_id::TaskId,
         usage::Usage,
     },
-    web::{
-        AppState,
-        error::WebError,
-        extract::BaseUrl,
-        pages::network::{self, HostView},
-        waiting::Waiting,
-    },
+    web::{AppState, error::WebError, extract::BaseUrl, waiting::Waiting},
 };
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -46,12 +40,6 @@ pub(in crate::web) struct TaskBody {
     /// The instruction.
     task: String,
     limits: Limits,
-    /// Hosts that its proxy lets through besides the configured ones.
-    #[schema(value_type = Vec<String>)]
-    allow_hosts: Vec<HostPattern>,
-    /// What was asked of its proxy, by host, refused ones first. Left out in lists, and without a proxy.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    network: Vec<HostView>,
     /// The explanation, in the model's words.
     summary: Option<String>,
     error: Option<Failure>,
@@ -77,8 +65,8 @@ pub(in crate::web) struct TaskBody {
     /// Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactBody>>,
-    /// The address of the pull request, once there is one.
-    pull_request: Option<String>,
+    /// Once one was asked for.
+    pull_request: Option<PullRequestBody>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -141,8 +129,6 @@ impl TaskBody {
             source: task.source,
             task: task.instruction.into(),
             limits: task.limits,
-            allow_hosts: task.allow_hosts,
-            network: Vec::new(),
             summary: task.summary,
             error: task.failure,
             usage: task.usage,
@@ -154,7 +140,7 @@ impl TaskBody {
             references: None,
             checks: None,
             artifacts: None,
-            pull_request: None,
+            pull_request: task.pull_request.map(PullRequestBody::from),
             created_at: task.created_at,
             started_at: task.started_at,
             finished_at: task.finished_at,
@@ -163,7 +149,6 @@ impl TaskBody {
 
     pub(super) async fn whole(state: &AppState, task: Task, base: &BaseUrl) -> Result<Self, WebError> {
         let folder = state.data_dir.task_logs(&task.id);
-        let network = network::read(folder.clone()).await?;
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
         let cost_unknown = state.config.llm.unknown_price_of(&task.model);
@@ -175,7 +160,6 @@ impl TaskBody {
         };
         Ok(Self {
             queue,
-            network,
             artifacts: Some(artifacts),
             references: Some(references),
             checks: Some(checks),

@@ -16,6 +16,7 @@ use crate::{
     domain::{
         check::CheckStatus,
         event::{CritiqueDecision, Event, EventBody},
+        pull_request::PullRequestState,
         task::Status,
         task_id::TaskId,
         usage::Usage,
@@ -227,6 +228,15 @@ fn mark(body: &EventBody) -> (Tone, String) {
         EventBody::Diff { diff } => {
             let files = figures::plural(diff.files, "file", "files");
             (Tone::Note, format!("Patch written: {files}, +{} \u{2212}{}", diff.insertions, diff.deletions))
+        }
+        EventBody::PullRequest { pull_request } => {
+            let tone = match &pull_request.state {
+                PullRequestState::Publishing | PullRequestState::NothingToPublish => Tone::Note,
+                PullRequestState::Opened => Tone::Success,
+                PullRequestState::NeedsConfirmation { .. } | PullRequestState::Conflict { .. } => Tone::Warning,
+                PullRequestState::Failed { .. } => Tone::Failure,
+            };
+            (tone, pull_request.message())
         }
         // These have blocks of their own.
         EventBody::ModelAsked { .. }

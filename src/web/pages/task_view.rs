@@ -7,8 +7,8 @@ use super::{
     diff::read_patch,
     explanation::Explanation,
     figures,
-    network::{self, HostView},
     patch::{Patch, Room},
+    pull_request::PullRequestView,
 };
 use crate::{
     artifacts, blocking,
@@ -18,7 +18,7 @@ use crate::{
         explanation::Block as TextBlock,
         feedback::Rating,
         source::Source,
-        task::{Stage, Status, Task},
+        task::{Mode, Stage, Status, Task},
         task_id::TaskId,
     },
     web::{AppState, error::WebError, waiting::Waiting},
@@ -30,14 +30,13 @@ pub(super) struct TaskView {
     pub(super) now: Option<(String, Timestamp)>,
     pub(super) stages: Vec<StageView>,
     pub(super) explanation: Option<Explanation>,
+    pub(super) pull_request: Option<PullRequestView>,
     pub(super) checks: Vec<CheckRun>,
     /// That a limit in dollars cannot hold, and why.
     pub(super) cost_unknown: Option<String>,
     /// The counts of the changed files.
     pub(super) patch: Option<Patch>,
     pub(super) artifacts: Vec<artifacts::Artifact>,
-    /// By host, refused ones first.
-    pub(super) network: Vec<HostView>,
 }
 
 /// The view on its own, as the live stream sends it; the page includes the same template.
@@ -63,6 +62,7 @@ pub(super) fn stage_word(stage: Stage) -> &'static str {
         Stage::Setup => "Setup",
         Stage::Agent => "Agent",
         Stage::Collect => "Collect",
+        Stage::Publish => "Publish",
         Stage::CleanUp => "Clean up",
     }
 }
@@ -89,10 +89,11 @@ impl TaskView {
             Some(_) => read_patch(folder.clone(), ROOM).await?.map(|(patch, _)| patch),
             None => None,
         };
-        let network = network::read(folder.clone()).await?;
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
+        let pull_request = PullRequestView::of(state, &task).await;
         Ok(Self {
             stages: stages(&outline, &task),
+            pull_request,
             task,
             now,
             explanation,
@@ -100,7 +101,6 @@ impl TaskView {
             cost_unknown,
             patch,
             artifacts,
-            network,
         })
     }
 
@@ -109,6 +109,11 @@ impl TaskView {
             Source::Git { git_url, .. } => Some(git_url.as_str()),
             Source::Archive { .. } => None,
         }
+    }
+
+    /// The task has ended and its publishing has not: the page looks again by itself.
+    pub(super) fn looks_again(&self) -> bool {
+        self.task.status.is_final() && self.pull_request.as_ref().is_some_and(PullRequestView::is_under_way)
     }
 
     /// The instruction, when the title is not all of it.
@@ -134,24 +139,6 @@ impl TaskView {
 
     pub(super) fn comment(&self) -> Option<&str> {
         self.task.feedback.as_ref()?.comment.as_deref()
-    }
-
-    pub(super) fn host_count(&self) -> u64 {
-        self.network.len() as u64
-    }
-
-    pub(super) fn refused_hosts(&self) -> usize {
-        self.network.iter().filter(|host| host.refused > 0).count()
-    }
-
-    /// Whether a host that was refused could be let through the next time.
-    pub(super) fn can_allow_hosts(&self) -> bool {
-        self.task.status.is_final() && self.network.iter().any(|host| host.pattern.is_some())
-    }
-
-    /// It may be why the task failed.
-    pub(super) fn is_network_open(&self) -> bool {
-        self.task.status == Status::Failed && self.refused_hosts() > 0
     }
 
     /// Since when it runs.
@@ -187,7 +174,8 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
             }
         }
     };
-    Stage::ALL.map(view).into_iter().collect()
+    let is_published = |stage: &Stage| *stage != Stage::Publish || task.mode == Mode::Pr;
+    Stage::ALL.into_iter().filter(is_published).map(view).collect()
 }
 
 async fn why_it_waits(state: &AppState, id: &TaskId) -> Result<String, WebError> {
@@ -208,6 +196,7 @@ fn what_happens(event: &Event, task: &Task) -> String {
             Some(Stage::Setup) => "Running setup.sh".to_owned(),
             Some(Stage::Agent) => "The agent is at work".to_owned(),
             Some(Stage::Collect) => "Collecting the results".to_owned(),
+            Some(Stage::Publish) => "Publishing the result".to_owned(),
             Some(Stage::CleanUp) => "Removing the container".to_owned(),
             None => "Starting".to_owned(),
         },

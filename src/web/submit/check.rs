@@ -4,16 +4,15 @@ use super::{FieldError, GitSource, Submission, Upload};
 use crate::{
     config::{Config, UnknownPrice},
     domain::{
-        host_pattern::HostPattern,
         limits::LimitsWish,
         model_name::ModelName,
         source::{RepoUrl, Source},
         task::{Instruction, Mode, NewTask},
     },
+    pipeline::publisher::forge_of,
 };
 
 const MAX_IMAGE_BYTES: usize = 255;
-const MAX_HOSTS: usize = 100;
 const MAX_STEPS: u32 = 10_000;
 const MAX_TIMEOUT_S: u64 = 7 * 24 * 3600;
 
@@ -37,12 +36,17 @@ pub(super) fn check(
             note(FieldError::new("model", &unknown));
         }
     }
+    if let (Ok(Mode::Pr), Ok(source)) = (&mode, &source)
+        && let Err(message) = forge_of(config, source)
+    {
+        note(FieldError::new("mode", &message));
+    }
     for error in limits(&submission.limits) {
         note(error);
     }
     match (source, instruction, mode, model, image) {
         (Ok(source), Ok(instruction), Ok(mode), Ok(model), Ok(image)) if errors.is_empty() => {
-            Ok(NewTask { source, instruction, mode, model, image, limits: submission.limits, allow_hosts: Vec::new() })
+            Ok(NewTask { source, instruction, mode, model, image, limits: submission.limits })
         }
         _ => Err(errors),
     }
@@ -73,8 +77,8 @@ fn mode(text: &str) -> Result<Mode, FieldError> {
     match text {
         "modify" => Ok(Mode::Modify),
         "analyze" => Ok(Mode::Analyze),
-        "pr" => Err(FieldError::new("mode", "publishing is not available yet, use mode modify")),
-        other => Err(FieldError::new("mode", &format!("unknown mode {other:?}, use modify or analyze"))),
+        "pr" => Ok(Mode::Pr),
+        other => Err(FieldError::new("mode", &format!("unknown mode {other:?}, use modify, pr or analyze"))),
     }
 }
 
@@ -111,32 +115,6 @@ pub(super) fn allowed(image: &str, config: &Config) -> Result<(), FieldError> {
     Err(FieldError { kind: "image_not_allowed".to_owned(), ..FieldError::new("image", &message) })
 }
 
-/// The hosts of a task with more of them.
-pub(super) fn more_hosts(
-    mut known: Vec<HostPattern>,
-    more: &[String],
-    config: &Config,
-) -> Result<Vec<HostPattern>, FieldError> {
-    let wrong = |message: &dyn ToString| FieldError::new("allow_hosts", &message.to_string());
-    if !more.is_empty() && !config.sandbox.has_proxy() {
-        return Err(wrong(
-            &"nothing goes through a proxy here; set [sandbox] setup_network or agent_network to \"proxied\"",
-        ));
-    }
-    for text in more {
-        let pattern: HostPattern = text.trim().parse().map_err(|error| wrong(&error))?;
-        if !known.contains(&pattern) {
-            known.push(pattern);
-        }
-    }
-    if known.len() > MAX_HOSTS {
-        return Err(wrong(&format!(
-            "a task may have {MAX_HOSTS} of them; put hosts that all tasks need on [sandbox] proxy_allow"
-        )));
-    }
-    Ok(known)
-}
-
 fn limits(wish: &LimitsWish) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut require = |ok: bool, field: &str, range: String| {
@@ -169,17 +147,28 @@ mod tests {
     #[test]
     fn one_answer_names_everything_that_is_wrong() {
         let errors = errors(
-            r#"{"source": {"git_url": "file:///etc"}, "task": " ", "mode": "pr", "model": "nobody/x",
+            r#"{"source": {"git_url": "file:///etc"}, "task": " ", "mode": "guess", "model": "nobody/x",
                 "image": "-evil", "limits": {"max_steps": 0, "task_timeout_s": 9999999}}"#,
         );
         insta::assert_snapshot!(errors.join("\n"), @r#"
         git_url: only https:// (and http:// to hosts in [source] allow_private_hosts) can be fetched, not file:
         task: say what is to be done
-        mode: publishing is not available yet, use mode modify
+        mode: unknown mode "guess", use modify, pr or analyze
         model: unknown provider "nobody"; configured are anthropic, deepseek, ollama, openai, scripted
         image: not an image name: write it like debian:bookworm-slim
         max_steps: must be between 1 and 10000
         task_timeout_s: must be between 1 and 604800 seconds
         "#);
+    }
+
+    #[test]
+    fn a_pull_request_needs_a_forge() {
+        for source in
+            [r#"{"git_url": "https://example.org/team/tool"}"#, r#"{"git_url": "https://github.com/team/tool/wiki"}"#]
+        {
+            let errors = errors(&format!(r#"{{"source": {source}, "task": "Go.", "mode": "pr"}}"#));
+            assert!(errors.len() == 1 && errors[0].starts_with("mode: No forge is configured for"), "{errors:?}");
+            assert!(errors[0].contains("[forge.NAME]"), "{errors:?}");
+        }
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Submission {
     /// What is to be done, in plain words; at most 64 KiB.
     #[serde(default)]
     pub(super) task: String,
-    /// `modify` (the default) or `analyze`.
+    /// `modify` (the default), `pr` (the same, and a pull request of it) or `analyze`.
     pub(super) mode: Option<String>,
     /// `PROVIDER/model-id`; the configured one when left out.
     pub(super) model: Option<String>,
@@ -86,12 +86,10 @@ pub(super) async fn submit(state: &AppState, submission: Submission, upload: Opt
     queue(state, new, upload).await
 }
 
-/// Queues a task like one there was: the same source, instruction, model, limits and hosts, and these hosts too.
-pub(super) async fn again(state: &AppState, id: &TaskId, more_hosts: &[String]) -> Result<Task, WebError> {
+/// Queues a task like one there was: the same source, instruction, model and limits.
+pub(super) async fn again(state: &AppState, id: &TaskId) -> Result<Task, WebError> {
     let task = state.db.task(id).await?;
-    let invalid = |error: FieldError| WebError::Invalid { fields: vec![error] };
-    check::allowed(&task.image, &state.config).map_err(invalid)?;
-    let allow_hosts = check::more_hosts(task.allow_hosts, more_hosts, &state.config).map_err(invalid)?;
+    check::allowed(&task.image, &state.config).map_err(|error| WebError::Invalid { fields: vec![error] })?;
     let upload = match &task.source {
         Source::Git { .. } => None,
         Source::Archive { name, bytes } => {
@@ -113,7 +111,6 @@ pub(super) async fn again(state: &AppState, id: &TaskId, more_hosts: &[String]) 
         model: Some(task.model),
         image: Some(task.image),
         limits,
-        allow_hosts,
     };
     queue(state, new, upload).await
 }

@@ -37,7 +37,7 @@ async fn what_is_wrong_is_said_at_its_field() {
         (r#"{"task": "x", "sauce": 1}"#, 422, "sauce", "unknown field `sauce`"),
         (r#"{"task": "x"}"#, 422, "source", "upload a zip"),
         (r#"{"source": {"git_url": "https://h/x"}, "task": ""}"#, 422, "task", "say what"),
-        (r#"{"source": {"git_url": "https://h/x"}, "task": "x", "mode": "pr"}"#, 422, "mode", "not available yet"),
+        (r#"{"source": {"git_url": "https://h/x"}, "task": "x", "mode": "pr"}"#, 422, "mode", "[forge.NAME]"),
         (r#"{"source": {"git_url": "https://h/x"}, "task": "x", "model": "nobody/m"}"#, 422, "model", "openai"),
         (
             r#"{"source": {"git_url": "https://h/x"}, "task": "x", "limits": {"max_stops": 1}}"#,

@@ -38,6 +38,8 @@ struct Launch {
     environment: Vec<(String, String)>,
     user: Option<(u32, u32)>,
     open_files: Option<u32>,
+    /// There is a forge: results stay, so that they can be published.
+    keeps_results: bool,
     /// Megabytes of a file system of its own for the data directory.
     disk_mb: Option<u32>,
 }
@@ -121,6 +123,8 @@ impl Atelier {
             let data_dir = data_dir.display();
             sh(folder.path(), &format!("mount -t tmpfs -o size={megabytes}m atelier-test {data_dir}"));
         }
+        let mut settings = settings;
+        settings.launch.keeps_results = settings.toml.contains_key("forge");
         let (process, address) = launch(folder.path(), &settings.launch).await;
         let read = |name: &str| std::fs::read_to_string(data_dir.join(name)).unwrap().trim().to_owned();
         let (token, instance) = (read("admin-token"), read("instance"));
@@ -300,11 +304,15 @@ impl Atelier {
     /// Folders of tasks that are there.
     pub(crate) fn workspaces(&self) -> Vec<String> {
         let tasks = std::fs::read_dir(self.data_dir().join("tasks")).unwrap();
-        let parts = ["code", "code.kept", "code.returning", "output", "output.kept", "git", "run", "task.json"];
+        let mut parts =
+            vec!["code", "code.kept", "code.returning", "output", "output.kept", "publish", "run", "task.json"];
+        if !self.launch.keeps_results {
+            parts.push("git");
+        }
         tasks
             .flat_map(|task| {
                 let task = task.unwrap().path();
-                parts.map(|part| task.join(part)).into_iter().filter(|path| path.exists()).collect::<Vec<_>>()
+                parts.iter().map(|part| task.join(part)).filter(|path| path.exists()).collect::<Vec<_>>()
             })
             .map(|path| path.display().to_string())
             .collect()

@@ -11,6 +11,8 @@ mod programs;
 
 use std::path::Path;
 
+pub(crate) use programs::Programs;
+
 use reqwest::Response;
 use serde_json::{Value, json};
 
@@ -47,7 +49,7 @@ fn disk_use(folder: &Path) -> u64 {
 }
 
 /// Files that hold the text.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
+pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<String> {
     let output =
         std::process::Command::new("grep").args(["-r", "-l", "-a", "-F", "-e", text]).arg(folder).output().unwrap();
     assert!(output.status.code().is_some_and(|code| code < 2), "{}", String::from_utf8_lossy(&output.stderr));

@@ -3,7 +3,7 @@
 use data_encoding::BASE64;
 use tempfile::TempDir;
 
-use super::{files_with, obeying, programs::Programs, stdout};
+use super::{Programs, files_with, obeying, stdout};
 use crate::{
     git_server::{GitServer, make_repository},
     harness::{Atelier, Settings, Task},

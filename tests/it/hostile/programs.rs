@@ -6,13 +6,13 @@ use std::{
 };
 
 /// Watches from when it is made.
-pub(super) struct Programs {
+pub(crate) struct Programs {
     strace: std::process::Child,
     log: tempfile::NamedTempFile,
 }
 
 impl Programs {
-    pub(super) async fn started_by(process: u32) -> Self {
+    pub(crate) async fn started_by(process: u32) -> Self {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut strace = Command::new("strace");
         strace
@@ -32,7 +32,7 @@ impl Programs {
     }
 
     /// Every start of a program, a line each.
-    pub(super) fn stop(mut self) -> Vec<String> {
+    pub(crate) fn stop(mut self) -> Vec<String> {
         // Asked to end, it lets go of the server.
         Command::new("kill").arg(self.strace.id().to_string()).status().unwrap();
         self.strace.wait().unwrap();

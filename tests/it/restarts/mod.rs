@@ -31,7 +31,7 @@ fn mentions(notes: &[String], words: &str) -> usize {
     notes.iter().filter(|note| note.contains(words)).count()
 }
 
-async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !condition() {
         assert!(started.elapsed().as_secs() < 60, "waited in vain for {what}");

@@ -1,0 +1,156 @@
+//! From a task's result to a commit on a branch of today. libgit2 on two repositories of the server's own: the snapshots of
+//! the task, and one that was fetched for this and sees the objects of the first.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+use git2::{Index, MergeOptions, Oid, Repository, RepositoryInitOptions, Signature};
+
+use super::{
+    patch::wanted,
+    snapshot::{Snapshot, SnapshotError, Snapshots, file_at, list, write_tree},
+};
+use crate::{domain::confirm_first::Change, redact};
+
+/// In the snapshots of a task: the source as it came in, and with its changes.
+const SOURCE: &str = "refs/atelier/source";
+const RESULT: &str = "refs/atelier/result";
+
+/// Whose commit it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Author {
+    pub(crate) name: String,
+    pub(crate) email: String,
+}
+
+/// What the result comes to on a branch.
+#[derive(Debug)]
+pub(crate) enum Drafted {
+    /// A commit with everything that differs from the branch.
+    Commit {
+        commit: String,
+        changes: Vec<Change>,
+    },
+    /// A secret of this server stands in files that would be pushed.
+    HoldsSecret {
+        files: BTreeSet<String>,
+    },
+    /// The branch changed the same places since the source was fetched.
+    Conflict {
+        files: BTreeSet<String>,
+    },
+    Nothing,
+}
+
+impl Snapshots {
+    /// Remembers what the task came to, so that it can be published later. Blocks.
+    pub(crate) fn keep_result(&self, s0: &Snapshot, s1: &Snapshot, end: &Snapshot) -> Result<(), SnapshotError> {
+        let repository = self.repository()?;
+        let result = write_tree(&repository, &wanted(&repository, s0, s1, end)?)?;
+        repository.reference(SOURCE, s0.tree, true, "")?;
+        repository.reference(RESULT, result, true, "")?;
+        Ok(())
+    }
+
+    /// Makes an empty repository at `git_dir` that has these objects too. Blocks.
+    pub(super) fn lend_to(&self, git_dir: &Path) -> Result<(), SnapshotError> {
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).mkpath(true).external_template(false);
+        Repository::init_opts(git_dir, &options)?;
+        let objects = fs::canonicalize(self.repository()?.path().join("objects"))?;
+        if objects.as_os_str().as_bytes().contains(&b'\n') {
+            return Err(io::Error::from(io::ErrorKind::InvalidFilename).into());
+        }
+        let info = git_dir.join("objects/info");
+        fs::create_dir_all(&info)?;
+        fs::write(info.join("alternates"), [objects.as_os_str().as_bytes(), b"\n"].concat())?;
+        Ok(())
+    }
+
+    /// Whether a result was kept.
+    pub(crate) fn has_result(git_dir: &Path) -> bool {
+        Repository::open_bare(git_dir).is_ok_and(|repository| repository.refname_to_id(RESULT).is_ok())
+    }
+}
+
+/// A commit of the task's result on `tip`, in the repository at `git_dir` that has both. What the branch changed since the
+/// source was fetched stays. Blocks.
+pub(crate) fn draft(
+    git_dir: &Path,
+    snapshots: &Path,
+    tip: &str,
+    author: &Author,
+    message: &str,
+) -> Result<Drafted, SnapshotError> {
+    let kept = Repository::open_bare(snapshots)?;
+    let (source, result) = (kept.refname_to_id(SOURCE)?, kept.refname_to_id(RESULT)?);
+    let repository = Repository::open_bare(git_dir)?;
+    let parent = repository.find_commit(Oid::from_str(tip)?)?;
+    let mut merged = merge(&repository, source, parent.tree_id(), result)?;
+    if merged.has_conflicts() {
+        return Ok(Drafted::Conflict { files: conflicts(&merged)? });
+    }
+    let tree = merged.write_tree_to(&repository)?;
+    let changes = changes(&repository, parent.tree_id(), tree)?;
+    if changes.is_empty() {
+        return Ok(Drafted::Nothing);
+    }
+    let files = with_secret(&repository, tree, &changes)?;
+    if !files.is_empty() {
+        return Ok(Drafted::HoldsSecret { files });
+    }
+    let signature = Signature::now(&author.name, &author.email)?;
+    let tree = repository.find_tree(tree)?;
+    let commit = repository.commit(None, &signature, &signature, message, &tree, &[&parent])?;
+    Ok(Drafted::Commit { commit: commit.to_string(), changes })
+}
+
+/// The source is what both sides began with. What only the fetched branch has (submodules, files too large for a snapshot) is
+/// in neither of the others, so it stays as well.
+fn merge(repository: &Repository, source: Oid, branch: Oid, result: Oid) -> Result<Index, git2::Error> {
+    let tree = |id| repository.find_tree(id);
+    let mut options = MergeOptions::new();
+    options.find_renames(true);
+    repository.merge_trees(&tree(source)?, &tree(branch)?, &tree(result)?, Some(&options))
+}
+
+fn conflicts(merged: &Index) -> Result<BTreeSet<String>, git2::Error> {
+    let mut files = BTreeSet::new();
+    for conflict in merged.conflicts()? {
+        let conflict = conflict?;
+        let sides = [conflict.our, conflict.their, conflict.ancestor];
+        files.extend(sides.into_iter().flatten().map(|entry| String::from_utf8_lossy(&entry.path).into_owned()));
+    }
+    Ok(files)
+}
+
+fn with_secret(repository: &Repository, tree: Oid, changes: &[Change]) -> Result<BTreeSet<String>, git2::Error> {
+    let mut files = BTreeSet::new();
+    for Change { path, .. } in changes {
+        if let Some(file) = file_at(repository, tree, path)?
+            && redact::holds_secret(repository.find_blob(file.id)?.content())
+        {
+            files.insert(String::from_utf8_lossy(path).into_owned());
+        }
+    }
+    Ok(files)
+}
+
+fn changes(repository: &Repository, from: Oid, to: Oid) -> Result<Vec<Change>, git2::Error> {
+    let (before, after) = (list(repository, from)?, list(repository, to)?);
+    let mut changes = BTreeMap::new();
+    for (path, file) in &before {
+        if after.get(path) != Some(file) {
+            let after = after.get(path).map(|file| file.mode);
+            changes.insert(path, Change { path: path.clone(), before: Some(file.mode), after });
+        }
+    }
+    for (path, file) in after.iter().filter(|(path, _)| !before.contains_key(*path)) {
+        changes.insert(path, Change { path: path.clone(), before: None, after: Some(file.mode) });
+    }
+    Ok(changes.into_values().collect())
+}
