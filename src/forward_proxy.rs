@@ -25,7 +25,7 @@ use tokio::{
     net::{TcpListener, TcpStream, UnixListener, UnixStream},
     sync::Semaphore,
 };
-use tokio_util::{io::InspectReader, sync::CancellationToken};
+use tokio_util::{io::InspectReader, sync::CancellationToken, task::TaskTracker};
 use url::Host;
 
 /// The policy of one proxy.
@@ -34,7 +34,10 @@ pub(crate) trait Gate: Send + Sync + 'static {
     fn open(&self, asked: &Asked) -> impl Future<Output = Result<TcpStream, Box<Answer>>> + Send;
 
     /// Hears of every piece that a connection it opened brings.
-    fn received(&self, from: &Target, bytes: u64);
+    fn received(&self, _bytes: u64) {}
+
+    /// Hears how much a connection has brought, when it is over.
+    fn brought(&self, _from: &Target, _bytes: u64) {}
 }
 
 /// A host and a port.
@@ -85,19 +88,32 @@ type Tunnel = OnceLock<(OnUpgrade, Upstream)>;
 /// With an ear that counts.
 type Upstream = InspectReader<TcpStream, Box<dyn FnMut(&[u8]) + Send + Sync>>;
 
-/// Serves until `closed` is cancelled, which cuts every connection too.
-pub(crate) fn start<G: Gate>(door: impl Door, gate: Arc<G>, closed: CancellationToken) {
-    tokio::spawn(closed.clone().run_until_cancelled_owned(accept(door, gate, closed)));
+/// What all connections of a proxy share.
+struct Proxy<G> {
+    gate: Arc<G>,
+    closed: CancellationToken,
+    /// Everything that works for it.
+    work: TaskTracker,
 }
 
-async fn accept<G: Gate>(door: impl Door, gate: Arc<G>, closed: CancellationToken) {
+/// Serves until `closed` is cancelled, which cuts every connection too. Nothing is left of it once the tracker is empty.
+pub(crate) fn start<G: Gate>(door: impl Door, gate: Arc<G>, closed: CancellationToken) -> TaskTracker {
+    let work = TaskTracker::new();
+    let proxy = Arc::new(Proxy { gate, closed, work: work.clone() });
+    let accepting = accept(door, proxy.clone());
+    work.spawn(proxy.closed.clone().run_until_cancelled_owned(accepting));
+    work.close();
+    work
+}
+
+async fn accept<G: Gate>(door: impl Door, proxy: Arc<Proxy<G>>) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     while let Ok(place) = places.clone().acquire_owned().await {
         match door.next().await {
             Ok(client) => {
-                let serving = serve(client, gate.clone(), closed.clone());
-                let closed = closed.clone();
-                tokio::spawn(async move {
+                let serving = serve(client, proxy.clone());
+                let closed = proxy.closed.clone();
+                proxy.work.spawn(async move {
                     closed.run_until_cancelled_owned(serving).await;
                     drop(place);
                 });
@@ -110,15 +126,11 @@ async fn accept<G: Gate>(door: impl Door, gate: Arc<G>, closed: CancellationToke
     }
 }
 
-async fn serve<G: Gate>(
-    client: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    gate: Arc<G>,
-    closed: CancellationToken,
-) {
+async fn serve<G: Gate>(client: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, proxy: Arc<Proxy<G>>) {
     let tunnel = Arc::new(Tunnel::new());
     let service = service_fn(|request| {
-        let (gate, tunnel, closed) = (gate.clone(), tunnel.clone(), closed.clone());
-        async move { Ok::<_, Infallible>(respond(request, &gate, &tunnel, closed).await) }
+        let (proxy, tunnel) = (proxy.clone(), tunnel.clone());
+        async move { Ok::<_, Infallible>(respond(request, &proxy, &tunnel).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -135,39 +147,50 @@ async fn serve<G: Gate>(
     }
 }
 
-async fn respond<G: Gate>(
-    request: Request<Incoming>,
-    gate: &Arc<G>,
-    tunnel: &Tunnel,
-    closed: CancellationToken,
-) -> Answer {
+async fn respond<G: Gate>(request: Request<Incoming>, proxy: &Proxy<G>, tunnel: &Tunnel) -> Answer {
     let asked = Asked {
         method: request.method().clone(),
         headers: request.headers().clone(),
         authority: request.uri().authority().cloned(),
         target: target(&request),
     };
-    let upstream = match gate.open(&asked).await {
-        Ok(upstream) => counted(upstream, gate.clone(), asked.target),
+    let upstream = match proxy.gate.open(&asked).await {
+        Ok(upstream) => counted(upstream, proxy.gate.clone(), asked.target),
         Err(refusal) => return *refusal,
     };
     if asked.method == Method::CONNECT {
         let _ = tunnel.set((hyper::upgrade::on(request), upstream));
         return answer(StatusCode::OK, "");
     }
-    match forward(request, asked.authority, upstream, closed).await {
+    match proxy.forward(request, asked.authority, upstream).await {
         Ok(response) => response.map(BodyExt::boxed),
         Err(error) => answer(StatusCode::BAD_GATEWAY, &error.to_string()),
     }
 }
 
 fn counted<G: Gate>(upstream: TcpStream, gate: Arc<G>, target: Option<Target>) -> Upstream {
+    let mut meter = Meter { gate, target, bytes: 0 };
     let count = move |bytes: &[u8]| {
-        if let Some(target) = &target {
-            gate.received(target, u64::try_from(bytes.len()).unwrap_or(u64::MAX));
-        }
+        let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        meter.bytes = meter.bytes.saturating_add(more);
+        meter.gate.received(more);
     };
     InspectReader::new(upstream, Box::new(count))
+}
+
+/// Goes with its connection.
+struct Meter<G: Gate> {
+    gate: Arc<G>,
+    target: Option<Target>,
+    bytes: u64,
+}
+
+impl<G: Gate> Drop for Meter<G> {
+    fn drop(&mut self) {
+        if let Some(target) = &self.target {
+            self.gate.brought(target, self.bytes);
+        }
+    }
 }
 
 fn target(request: &Request<Incoming>) -> Option<Target> {
@@ -180,29 +203,31 @@ fn target(request: &Request<Incoming>) -> Option<Target> {
     Some((Host::parse(authority.host()).ok()?, authority.port_u16().or(default_port)?))
 }
 
-/// As the server expects it: with a path for a target, the host that was judged, and no word for the proxy.
-async fn forward(
-    mut request: Request<Incoming>,
-    authority: Option<Authority>,
-    upstream: Upstream,
-    closed: CancellationToken,
-) -> Result<Response<Incoming>, hyper::Error> {
-    let path = request.uri().path_and_query().cloned();
-    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-    let headers = request.headers_mut();
-    for name in ["proxy-authorization", "proxy-connection", "connection", "keep-alive", "upgrade"] {
-        headers.remove(name);
+impl<G> Proxy<G> {
+    /// As the server expects it: with a path for a target, the host that was judged, and no word for the proxy.
+    async fn forward(
+        &self,
+        mut request: Request<Incoming>,
+        authority: Option<Authority>,
+        upstream: Upstream,
+    ) -> Result<Response<Incoming>, hyper::Error> {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+        let headers = request.headers_mut();
+        for name in ["proxy-authorization", "proxy-connection", "connection", "keep-alive", "upgrade"] {
+            headers.remove(name);
+        }
+        if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
+            headers.insert(HOST, host);
+        }
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(upstream)).await?;
+        self.work.spawn(self.closed.clone().run_until_cancelled_owned(connection));
+        let mut response = sender.send_request(request).await?;
+        for name in ["connection", "keep-alive", "upgrade"] {
+            response.headers_mut().remove(name);
+        }
+        Ok(response)
     }
-    if let Some(host) = authority.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok()) {
-        headers.insert(HOST, host);
-    }
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(upstream)).await?;
-    tokio::spawn(closed.run_until_cancelled_owned(connection));
-    let mut response = sender.send_request(request).await?;
-    for name in ["connection", "keep-alive", "upgrade"] {
-        response.headers_mut().remove(name);
-    }
-    Ok(response)
 }
 
 /// A CONNECT that succeeds has no body at all.

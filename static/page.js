@@ -57,8 +57,10 @@ if (document.querySelector("[data-live-list]")) {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const part = fresh.querySelector("[data-live-list]");
-    if (part) list.replaceWith(document.adoptNode(part));
+    for (const selector of ["[data-live-list]", "#notices"]) {
+      const part = fresh.querySelector(selector);
+      if (part) document.querySelector(selector).replaceWith(document.adoptNode(part));
+    }
     tick();
   };
   new EventSource("/live").addEventListener("change", refresh);

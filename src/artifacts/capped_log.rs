@@ -30,6 +30,14 @@ impl CappedLog {
         Ok(Self { file, mask, room: max_bytes, beyond: 0, tail: VecDeque::new(), failed: None })
     }
 
+    /// Goes on where an earlier one ended.
+    pub(crate) fn append(path: &Path, max_bytes: u64) -> io::Result<Self> {
+        let file = File::options().create(true).append(true).open(path)?;
+        let room = max_bytes.saturating_sub(file.metadata()?.len());
+        let mask = MaskedStream::default();
+        Ok(Self { file, mask, room, beyond: 0, tail: VecDeque::new(), failed: None })
+    }
+
     /// An error of the disk is kept for [`CappedLog::finish`].
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let masked = self.mask.push(bytes);

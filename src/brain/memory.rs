@@ -71,7 +71,7 @@ struct Memory {
 }
 
 /// For the model, when its container was lost.
-const LOST: &str = "The machine was restarted and the container is a new one. The files in /app/code are kept, though what \
+const LOST: &str = "The machine, or Docker on it, was restarted and the container is a new one. The files in /app/code are kept, though what \
 was written in the last moments may be missing; programs that ran, and files elsewhere, are gone.";
 
 impl Session {

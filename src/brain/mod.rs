@@ -27,6 +27,7 @@ pub(crate) use critique::{Critic, CurrentPatch};
 pub(crate) use fallback::Fallback;
 pub(crate) use memory::after_loss;
 pub(crate) use offer::EditWay;
+pub(crate) use prompt::Reach;
 pub(crate) use references::ReferenceCheck;
 pub(crate) use request::StepError;
 pub(crate) use session::{Outcome, Session, SessionSettings};

@@ -96,8 +96,10 @@ impl Session {
 
     async fn start(&self, state: &mut State, seq: Option<u64>) -> Result<Value, StepError> {
         let conventions = state.agents_files.of_root();
-        let (messages, events) =
-            (prompt::opening(&self.task, &conventions.text, self.settings.checks.as_ref()), conventions.events);
+        let (messages, events) = (
+            prompt::opening(&self.task, &conventions.text, self.settings.checks.as_ref(), &self.settings.reach),
+            conventions.events,
+        );
         self.ask(state, seq, Record { messages, events, ..Record::default() }).await
     }
 

@@ -13,7 +13,8 @@ use tokio::sync::{Mutex, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ChecksToRun, Critic, EditWay, Fallback, ReferenceCheck, memory::State, offer, request::StepError, speaker::Speaker,
+    ChecksToRun, Critic, EditWay, Fallback, Reach, ReferenceCheck, memory::State, offer, request::StepError,
+    speaker::Speaker,
 };
 use crate::{
     config::OnOom,
@@ -37,6 +38,8 @@ pub(crate) struct SessionSettings {
     /// How much of them the model is shown in all.
     pub(crate) agents_files_max_bytes: usize,
     pub(crate) edit_way: EditWay,
+    /// By network.
+    pub(crate) reach: Reach,
     pub(crate) on_oom: OnOom,
     /// The model that reads the patch before the end, if there is one.
     pub(crate) critic: Option<Critic>,
@@ -88,7 +91,7 @@ impl Session {
         over: CancellationToken,
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Outcome>), DbError> {
         let (outcome, ended) = mpsc::unbounded_channel();
-        let tools = offer::tools(task.mode, settings.edit_way);
+        let tools = offer::tools(task.mode, settings.edit_way, &settings.reach);
         let stopping = CancellationToken::new();
         let speaker = Speaker::new(db.clone(), task.id.clone());
         let session = Self {

@@ -167,7 +167,7 @@ fn stage_text(stage: Stage) -> &'static str {
     match stage {
         Stage::Fetch => "fetch the source",
         Stage::Setup => "prepare the container",
-        Stage::Agent => "agent at work, without network",
+        Stage::Agent => "agent at work",
         Stage::Collect => "collect the result",
         Stage::Publish => "publish it",
         Stage::CleanUp => "clean up",

@@ -95,6 +95,7 @@ mod tests {
     fn values_out_of_range_name_their_setting() {
         for (text, setting) in [
             ("[server]\nbind = 'here'", "[server] bind"),
+            ("[sandbox]\nproxy_allow = [{ host = 'a.b', methods = ['get'] }]", "[sandbox] proxy_allow"),
             ("[sandbox]\nallowed_images = 'all'", "[sandbox] allowed_images"),
             ("[agent]\ncritique_model = 'nobody/gpt'", "[agent] critique_model"),
             ("[agent]\nmax_critique_rounds = 0", "[agent] max_critique_rounds"),

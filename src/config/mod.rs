@@ -16,7 +16,7 @@ use secrecy::SecretString;
 
 use crate::{
     domain::{
-        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_pattern::HostPattern,
+        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_rule::HostRule,
         image_pattern::ImagePattern, limits::Limits, model_name::ModelName,
     },
     host::DiskSpace,
@@ -83,7 +83,8 @@ pub(crate) struct Sandbox {
     pub(crate) on_oom: OnOom,
     pub(crate) agent_uid: u32,
     pub(crate) setup_network: SetupNetwork,
-    pub(crate) proxy_allow: Vec<HostPattern>,
+    pub(crate) agent_network: AgentNetwork,
+    pub(crate) proxy_allow: Vec<HostRule>,
     pub(crate) setup_allow: Vec<IpNet>,
     pub(crate) command_policy: CommandPolicy,
     pub(crate) allowed_commands: Vec<String>,
@@ -97,6 +98,11 @@ pub(crate) enum AllowedImages {
 }
 
 impl Sandbox {
+    /// Whether anything of a task goes through a proxy.
+    pub(crate) fn has_proxy(&self) -> bool {
+        self.setup_network == SetupNetwork::Proxied || self.agent_network == AgentNetwork::Proxied
+    }
+
     /// Whether a task may run in it.
     pub(crate) fn allows_image(&self, image: &str) -> bool {
         match &self.allowed_images {
@@ -113,6 +119,15 @@ impl Sandbox {
 #[serde(rename_all = "snake_case")]
 pub(crate) enum SetupNetwork {
     Bridge,
+    Proxied,
+}
+
+/// What the agent reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AgentNetwork {
+    None,
+    /// What the proxy lets through.
     Proxied,
 }
 

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Deserialize;
 
 use super::{
-    CommandPolicy, EditFormat, EngineCheck, ForgeKind, LogFormat, MetricsAccess, OnOom, Price, ProviderKind,
-    SetupNetwork, ToolCalls, UnknownPrice,
+    AgentNetwork, CommandPolicy, EditFormat, EngineCheck, ForgeKind, LogFormat, MetricsAccess, OnOom, Price,
+    ProviderKind, SetupNetwork, ToolCalls, UnknownPrice,
 };
 use crate::domain::feedback::Ratings;
 
@@ -50,10 +50,19 @@ pub(super) struct RawSandbox {
     pub(super) on_oom: OnOom,
     pub(super) agent_uid: u32,
     pub(super) setup_network: SetupNetwork,
-    pub(super) proxy_allow: Vec<String>,
+    pub(super) agent_network: AgentNetwork,
+    pub(super) proxy_allow: Vec<RawHostRule>,
     pub(super) setup_allow: Vec<String>,
     pub(super) command_policy: CommandPolicy,
     pub(super) allowed_commands: Vec<String>,
+}
+
+/// A host, or one with the methods that are let through.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RawHostRule {
+    Host(String),
+    Methods { host: String, methods: Vec<String> },
 }
 
 /// A word or a list.

@@ -16,12 +16,14 @@ use super::{
     Agent, AllowedImages, Config, ConfigError, Export, Forges, GitTokens, Llm, Price, Provider, Queue, Retention,
     Sandbox, Server, Source,
     raw::{
-        RawAgent, RawAllowedImages, RawConfig, RawExport, RawLlm, RawProvider, RawRetention, RawSandbox, RawServer,
-        RawSource,
+        RawAgent, RawAllowedImages, RawConfig, RawExport, RawHostRule, RawLlm, RawProvider, RawRetention, RawSandbox,
+        RawServer, RawSource,
     },
 };
 use crate::{
-    domain::{address::AddressPolicy, day_budget::DayLimits, limits::Limits, model_name::ModelName},
+    domain::{
+        address::AddressPolicy, day_budget::DayLimits, host_rule::HostRule, limits::Limits, model_name::ModelName,
+    },
     redact,
 };
 
@@ -128,15 +130,23 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         on_oom: raw.on_oom,
         agent_uid: raw.agent_uid,
         setup_network: raw.setup_network,
-        proxy_allow: raw
-            .proxy_allow
-            .iter()
-            .map(|text| text.parse().map_err(|error| wrong("[sandbox] proxy_allow", error)))
-            .collect::<Result<_, _>>()?,
+        agent_network: raw.agent_network,
+        proxy_allow: raw.proxy_allow.into_iter().map(host_rule).collect::<Result<_, _>>()?,
         setup_allow: raw.setup_allow.iter().map(|text| network(text)).collect::<Result<_, _>>()?,
         command_policy: raw.command_policy,
         allowed_commands: raw.allowed_commands,
     })
+}
+
+fn host_rule(raw: RawHostRule) -> Result<HostRule, ConfigError> {
+    const SETTING: &str = "[sandbox] proxy_allow";
+    let host = |text: &str| text.parse().map_err(|error| wrong(SETTING, error));
+    match raw {
+        RawHostRule::Host(text) => Ok(HostRule::any_method(host(&text)?)),
+        RawHostRule::Methods { host: text, methods } => {
+            HostRule::with_methods(host(&text)?, methods).map_err(|error| wrong(SETTING, error))
+        }
+    }
 }
 
 fn allowed_images(raw: RawAllowedImages) -> Result<AllowedImages, ConfigError> {

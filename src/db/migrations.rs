@@ -18,7 +18,8 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0003_training.sql"),
     include_str!("migrations/0004_going_on.sql"),
     include_str!("migrations/0005_day_usage.sql"),
-    include_str!("migrations/0006_pull_requests.sql"),
+    include_str!("migrations/0006_allow_hosts.sql"),
+    include_str!("migrations/0007_pull_requests.sql"),
 ];
 
 /// Refuses a damaged or newer file, for which it is only opened for reading and stays as it is. No file is fine.

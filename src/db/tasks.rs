@@ -214,8 +214,8 @@ pub(super) fn enter(connection: &Connection, id: &TaskId, stage: Stage) -> Resul
 fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
     connection
         .prepare_cached(
-            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at, allow_hosts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             task.id.as_str(),
@@ -228,6 +228,7 @@ fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
             serde_json::to_string(&task.limits)?,
             serde_json::to_string(&task.usage)?,
             task.created_at.to_string(),
+            serde_json::to_string(&task.allow_hosts)?,
         ])?;
     Ok(())
 }
@@ -251,6 +252,7 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
         source: serde_json::from_str(&text("source")?)?,
         instruction: word(text("instruction")?)?,
         limits: serde_json::from_str(&text("limits")?)?,
+        allow_hosts: serde_json::from_str(&text("allow_hosts")?)?,
         summary: optional("summary")?,
         failure: optional("failure")?.as_deref().map(serde_json::from_str).transpose()?,
         usage: serde_json::from_str(&text("usage")?)?,

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use url::Host;
 
 /// `host`, `*.host` (names beneath it, not itself), an IP address; each with `:port` or for 80 and 443.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct HostPattern {
     host: Host,
     beneath: bool,
@@ -47,6 +49,20 @@ impl FromStr for HostPattern {
             host if !beneath => Ok(Self { host, beneath, port }),
             _ => Err(wrong()),
         }
+    }
+}
+
+impl TryFrom<String> for HostPattern {
+    type Error = NotAPattern;
+
+    fn try_from(text: String) -> Result<Self, NotAPattern> {
+        text.parse()
+    }
+}
+
+impl From<HostPattern> for String {
+    fn from(pattern: HostPattern) -> Self {
+        pattern.to_string()
     }
 }
 

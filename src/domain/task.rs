@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     failure::Failure,
     feedback::Feedback,
+    host_pattern::HostPattern,
     limits::{Limits, LimitsWish},
     model_name::ModelName,
     patch::DiffSummary,
@@ -28,6 +29,8 @@ pub(crate) struct Task {
     pub(crate) source: Source,
     pub(crate) instruction: Instruction,
     pub(crate) limits: Limits,
+    /// What its proxy lets through besides the configured hosts.
+    pub(crate) allow_hosts: Vec<HostPattern>,
     /// The explanation, in the model's words.
     pub(crate) summary: Option<String>,
     pub(crate) failure: Option<Failure>,
@@ -54,6 +57,7 @@ pub(crate) struct NewTask {
     pub(crate) model: Option<ModelName>,
     pub(crate) image: Option<String>,
     pub(crate) limits: LimitsWish,
+    pub(crate) allow_hosts: Vec<HostPattern>,
 }
 
 /// What the agent may do.

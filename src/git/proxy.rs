@@ -17,7 +17,7 @@ use url::Host;
 use crate::dial::{DialError, Lookup, ask_the_system, connect, resolve};
 use crate::domain::address::{AddressError, AddressPolicy};
 use crate::domain::source::RepoUrl;
-use crate::forward_proxy::{self, Answer, Asked, Target, answer};
+use crate::forward_proxy::{self, Answer, Asked, answer};
 
 /// A running proxy that serves one URL's host and port to whoever knows its credential. Dropping it cuts every
 /// connection that goes through it.
@@ -136,7 +136,7 @@ impl forward_proxy::Gate for Gate {
     }
 
     /// One byte too many, over all connections, and all of them are cut.
-    fn received(&self, _: &Target, bytes: u64) {
+    fn received(&self, bytes: u64) {
         if self.received.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) > self.max_bytes {
             let _ = self.refusal.set(Refusal::TooLarge { limit: self.max_bytes });
             self.closed.cancel();

@@ -14,6 +14,8 @@ pub(crate) enum LlmError {
         message: String,
         /// How long the provider asks us to stay away.
         retry_after: Option<Duration>,
+        /// What the part that came before it broke off cost, as a guess.
+        usage: Usage,
     },
     /// The provider understood and said no. `status` is missing where it said so inside an answer.
     #[error("{message}")]
@@ -41,8 +43,18 @@ impl LlmError {
     /// What the failed try cost.
     pub(crate) fn usage(&self) -> Usage {
         match self {
-            Self::BadOutput { usage, .. } | Self::Truncated { usage, .. } => *usage,
-            Self::Unavailable { .. } | Self::Refused { .. } | Self::Script { .. } => Usage::default(),
+            Self::Unavailable { usage, .. } | Self::BadOutput { usage, .. } | Self::Truncated { usage, .. } => *usage,
+            Self::Refused { .. } | Self::Script { .. } => Usage::default(),
+        }
+    }
+
+    /// The same error of a try, or of tries, that cost so much.
+    pub(super) fn with_usage(self, usage: Usage) -> Self {
+        match self {
+            Self::Unavailable { message, retry_after, .. } => Self::Unavailable { message, retry_after, usage },
+            Self::BadOutput { message, .. } => Self::BadOutput { message, usage },
+            Self::Truncated { message, text, .. } => Self::Truncated { message, text, usage },
+            other => other,
         }
     }
 

@@ -48,7 +48,7 @@ pub(crate) async fn answer_with_retries(
         spent = spent.plus(error.usage());
         bad_outputs += u32::from(matches!(error, LlmError::BadOutput { .. }));
         if !error.is_retryable() || attempt >= policy.tries || bad_outputs >= policy.tries_on_bad_output {
-            return Err(with_usage(error, spent));
+            return Err(error.with_usage(spent));
         }
         let wait = wait_after(attempt, &error, policy);
         on_wait(attempt, wait, &error);
@@ -65,14 +65,6 @@ fn wait_after(attempt: u32, error: &LlmError, policy: &RetryPolicy) -> Duration 
         _ => Duration::ZERO,
     };
     jittered.max(asked).min(policy.longest_wait)
-}
-
-fn with_usage(error: LlmError, usage: Usage) -> LlmError {
-    match error {
-        LlmError::BadOutput { message, .. } => LlmError::BadOutput { message, usage },
-        LlmError::Truncated { message, text, .. } => LlmError::Truncated { message, text, usage },
-        other => other,
-    }
 }
 
 #[cfg(test)]
@@ -98,7 +90,7 @@ mod tests {
     }
 
     fn busy(retry_after: Option<Duration>) -> Result<Answer, LlmError> {
-        Err(LlmError::Unavailable { message: "busy".to_owned(), retry_after })
+        Err(LlmError::Unavailable { message: "busy".to_owned(), retry_after, usage: Usage::default() })
     }
 
     fn nonsense() -> Result<Answer, LlmError> {

@@ -44,6 +44,7 @@ pub(super) fn failure_of(error: &anyhow::Error) -> Failure {
 fn sandbox_kind(error: &SandboxError) -> FailureKind {
     match error {
         SandboxError::Unavailable { .. } => FailureKind::DockerUnavailable,
+        SandboxError::Restarted => FailureKind::DockerRestart,
         SandboxError::ImageMissing { .. } => FailureKind::ImageMissing,
         SandboxError::NetworkNotCut(_) => FailureKind::NetworkNotCut,
         SandboxError::Refused { .. } | SandboxError::Ownership(_) => FailureKind::Internal,

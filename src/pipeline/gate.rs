@@ -120,7 +120,7 @@ struct Shared {
 /// For one word of the daemon.
 const DOCKER_PATIENCE: Duration = Duration::from_secs(5);
 /// Between two looks while nothing is in the way, and while memory or disk are short.
-const PAUSE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(2);
 /// Between two looks while Docker is away: from the first, doubling, to the second.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -151,7 +151,7 @@ impl Gate {
         let mut away = SHORTEST_PAUSE;
         loop {
             let seen = self.look().await;
-            let docker_is_away = seen.iter().any(|obstacle| matches!(obstacle, Obstacle::Docker { .. }));
+            let docker_is_away = docker_is_in(&seen);
             let pause = if docker_is_away { away } else { PAUSE };
             away = if docker_is_away { (away * 2).min(LONGEST_PAUSE) } else { SHORTEST_PAUSE };
             tokio::select! {
@@ -164,7 +164,7 @@ impl Gate {
 
     /// Whether Docker did not answer when it was last asked.
     pub(super) fn docker_is_away(&self) -> bool {
-        self.shared.obstacles.borrow().iter().any(|seen| matches!(seen, Obstacle::Docker { .. }))
+        docker_is_in(&self.shared.obstacles.borrow())
     }
 
     /// Whether so little disk is left that running tasks have to end: a quarter of the reserve.
@@ -209,6 +209,13 @@ impl Gate {
                 return;
             }
         }
+    }
+
+    /// Waits until Docker answers, whatever else is in the way. Always looks for itself first.
+    pub(super) async fn docker_answers(&self) {
+        self.look().await;
+        // Fails when there is no gate any more, and then nobody waits.
+        let _ = self.obstacles().wait_for(|seen| !docker_is_in(seen)).await;
     }
 
     async fn look(&self) -> Obstacles {
@@ -263,6 +270,10 @@ impl Gate {
         let needed = u64::try_from(self.shared.config.sandbox.memory_bytes).unwrap_or_default();
         (free < needed && self.shared.queue.holds_tasks()).then_some(Obstacle::Memory { free, needed })
     }
+}
+
+fn docker_is_in(seen: &[Obstacle]) -> bool {
+    seen.iter().any(|obstacle| matches!(obstacle, Obstacle::Docker { .. }))
 }
 
 /// The log hears of each obstacle once when it comes and once when it goes, however its figures change.

@@ -25,21 +25,26 @@ const MANY: u32 = 10_000;
 
 /// Keeps house until `shutdown`. A round that fails is logged; the next one tries again.
 pub(crate) async fn run(pipeline: Pipeline, metrics: Metrics, shutdown: CancellationToken) {
-    loop {
-        match remove_leftovers(&pipeline).await {
-            Ok(removed) => metrics.leftovers_removed(removed),
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look for containers nobody needs"),
+    let rounds = async {
+        loop {
+            round(&pipeline, &metrics).await;
+            tokio::time::sleep(PAUSE).await;
         }
-        if let Err(error) = leaks::retry(&pipeline).await {
-            tracing::warn!(%error, "cannot look for workspaces nobody needs");
-        }
-        if let Err(error) = retire(&pipeline).await {
-            tracing::warn!(error = format!("{error:#}"), "cannot remove what is kept no longer");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(PAUSE) => {}
-            () = shutdown.cancelled() => return,
-        }
+    };
+    shutdown.run_until_cancelled(Box::pin(rounds)).await;
+}
+
+/// May be broken off anywhere.
+async fn round(pipeline: &Pipeline, metrics: &Metrics) {
+    match remove_leftovers(pipeline).await {
+        Ok(removed) => metrics.leftovers_removed(removed),
+        Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look for containers nobody needs"),
+    }
+    if let Err(error) = leaks::retry(pipeline).await {
+        tracing::warn!(%error, "cannot look for workspaces nobody needs");
+    }
+    if let Err(error) = retire(pipeline).await {
+        tracing::warn!(error = format!("{error:#}"), "cannot remove what is kept no longer");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The way of one task, from the queue to its clean end.
 
 mod checkpoint;
+mod docker;
 mod ending;
 pub(crate) mod gate;
 pub(crate) mod housekeeping;

@@ -82,6 +82,7 @@ impl Queue {
             source: new.source,
             instruction: new.instruction,
             limits: config.agent.limits.with(new.limits),
+            allow_hosts: new.allow_hosts,
             summary: None,
             failure: None,
             usage: Usage::default(),

@@ -1,14 +1,12 @@
 //! From wherever a task is to a container whose agent works.
 //!
-//! | the last server ended during | then |
+//! | the last server, or Docker, ended during | then |
 //! |---|---|
 //! | fetch, setup | everything again from nothing, on the same commit |
 //! | agent, container runs | its container is taken back: nothing is done twice |
 //! | agent, container gone | a new container on the kept workspace; the conversation goes on |
 
-use std::time::Duration;
-
-use tokio::time::sleep;
+use std::fmt;
 
 use super::{
     Pipeline,
@@ -23,23 +21,34 @@ use crate::{
         failure::{Failure, FailureKind},
         task::{Stage, Task},
     },
-    sandbox::{Container, SandboxError},
+    sandbox::Container,
 };
 
 /// One attempt at a task. Numbers count from 1; taking a container back is no new attempt.
-#[derive(Clone, Copy)]
 pub(super) struct Attempt<'a> {
     pub(super) pipeline: &'a Pipeline,
-    pub(super) task: &'a Task,
+    /// As it is stored when the attempt begins.
+    pub(super) task: Task,
     pub(super) number: u32,
+    /// What broke the attempt before off, if there was one.
+    pub(super) after: Restarted,
 }
 
-/// A task whose server ends this often is given up: it may be the reason.
+/// What a task may go on after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Restarted {
+    Server,
+    Docker,
+}
+
+/// A task under which the server or Docker ends this often is given up: it may be the reason.
 const MAX_ATTEMPTS: u32 = 3;
 
 /// Brings the task to where its agent can work.
-pub(super) async fn prepared(attempt: Attempt<'_>, checkpoint: &mut Checkpoint) -> anyhow::Result<Container> {
-    let Attempt { pipeline, task, .. } = attempt;
+pub(super) async fn prepared(attempt: &mut Attempt<'_>, checkpoint: &mut Checkpoint) -> anyhow::Result<Container> {
+    let Attempt { pipeline, task, .. } = &*attempt;
+    let (pipeline, task) = (*pipeline, task.clone());
+    let task = &task;
     match (task.stage, &checkpoint.prepared) {
         // Nothing was begun yet.
         (None, _) => begin(pipeline, task, checkpoint).await,
@@ -47,7 +56,7 @@ pub(super) async fn prepared(attempt: Attempt<'_>, checkpoint: &mut Checkpoint) 
             if stage == Stage::Agent
                 && let Some(container) = attempt.running_container().await?
             {
-                pipeline.note(task, "The server was restarted; the task goes on in its container.").await?;
+                pipeline.note(task, format!("{}; the task goes on in its container.", attempt.after)).await?;
                 return Ok(container);
             }
             attempt
@@ -66,7 +75,7 @@ pub(super) async fn prepared(attempt: Attempt<'_>, checkpoint: &mut Checkpoint) 
 }
 
 async fn begin(pipeline: &Pipeline, task: &Task, checkpoint: &mut Checkpoint) -> anyhow::Result<Container> {
-    let earlier = checkpoint.fetched.take();
+    let earlier = checkpoint.fetched.clone();
     let fetched = checkpoint.fetched.insert(fetch::fetch(pipeline, task, earlier).await?);
     let fetched = fetched.clone();
     pipeline.db.advance(&task.id, checkpoint.to_json()?, Stage::Setup).await?;
@@ -77,28 +86,32 @@ async fn begin(pipeline: &Pipeline, task: &Task, checkpoint: &mut Checkpoint) ->
 }
 
 impl Attempt<'_> {
+    /// Makes this the next attempt, if Docker broke this one off and there were not enough. Waits for Docker.
+    pub(super) async fn follows(&mut self, failure: &mut Failure) -> anyhow::Result<bool> {
+        if !matches!(failure.kind, FailureKind::DockerRestart | FailureKind::DockerUnavailable) {
+            return Ok(false);
+        }
+        if self.number >= MAX_ATTEMPTS {
+            let message = &failure.message;
+            failure.message =
+                format!("{message} The task was begun {MAX_ATTEMPTS} times; start it again once Docker stays up.");
+            return Ok(false);
+        }
+        self.pipeline.warn(&self.task, format!("{} ({})", failure.message, failure.kind.as_str())).await?;
+        self.pipeline.gate.docker_answers().await;
+        self.task = self.pipeline.db.task(&self.task.id).await?;
+        self.after = Restarted::Docker;
+        Ok(true)
+    }
+
     /// The container of the task, if it still runs. A machine that starts up may bring Docker later than us.
     async fn running_container(&self) -> anyhow::Result<Option<Container>> {
-        const FIRST_WAIT: Duration = Duration::from_millis(500);
-        const LONGEST_WAIT: Duration = Duration::from_secs(30);
-        let mut wait = FIRST_WAIT;
-        loop {
-            match self.pipeline.engine.running(&self.task.id).await {
-                Ok(container) => return Ok(container),
-                Err(error @ SandboxError::Unavailable { .. }) => {
-                    if wait == FIRST_WAIT {
-                        self.pipeline.warn(self.task, format!("The task waits: {error}")).await?;
-                    }
-                    sleep(wait).await;
-                    wait = (wait * 2).min(LONGEST_WAIT);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let engine = &self.pipeline.engine;
+        Ok(self.pipeline.with_docker(&self.task.id, || engine.running(&self.task.id)).await?)
     }
 
     /// Begins the next attempt, unless there were enough.
-    async fn again(&self, what_follows: &str, mut record: Record) -> anyhow::Result<()> {
+    async fn again(&mut self, what_follows: &str, mut record: Record) -> anyhow::Result<()> {
         let next = self.number + 1;
         if next > MAX_ATTEMPTS {
             let message = format!(
@@ -107,9 +120,19 @@ impl Attempt<'_> {
             );
             return Err(Failure::new(FailureKind::ServerRestarted, message).into());
         }
-        let message = format!("The server was restarted; {what_follows} (attempt {next} of {MAX_ATTEMPTS}).");
+        let message = format!("{}; {what_follows} (attempt {next} of {MAX_ATTEMPTS}).", self.after);
         record.events.insert(0, EventBody::Note { message });
         self.pipeline.db.begin_attempt(&self.task.id, next, record).await?;
+        self.number = next;
         Ok(())
+    }
+}
+
+impl fmt::Display for Restarted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Server => "The server was restarted",
+            Self::Docker => "Docker was restarted",
+        })
     }
 }

@@ -12,7 +12,7 @@ use super::{
     Pipeline,
     checkpoint::Checkpoint,
     ending::failure_of,
-    resume::{Attempt, prepared},
+    resume::{Attempt, Restarted, prepared},
     stages::{agent, clean_up, collect, publish},
 };
 use crate::{
@@ -44,16 +44,15 @@ pub(super) async fn run_task(
         decided
     } else {
         let began = Instant::now();
-        let attempt = Attempt { pipeline, task: &task, number: attempt };
+        let attempt = Attempt { pipeline, task: task.clone(), number: attempt, after: Restarted::Server };
         let ending = tokio::select! {
             biased;
             () = cancel.cancelled() => pipeline.queue.ending_of(&task.id),
             () = time_is_up(pipeline, &task, worked) => Ending::Failed(timed_out(&task)),
             outcome = work(attempt, &mut checkpoint, &shutdown) => match outcome {
-                Ok(Some(Outcome::Finished { .. })) => Ending::Completed,
-                Ok(Some(Outcome::Failed(failure))) => Ending::Failed(failure),
-                Err(error) => Ending::Failed(failure_of(&error)),
-                Ok(None) => {
+                Some(Outcome::Finished { .. }) => Ending::Completed,
+                Some(Outcome::Failed(failure)) => Ending::Failed(failure),
+                None => {
                     keep_time(pipeline, &task, worked_since(worked, began)).await;
                     return None;
                 }
@@ -71,27 +70,48 @@ pub(super) async fn run_task(
     }
 }
 
-/// The stages up to the agent's last word.
-async fn work(
-    attempt: Attempt<'_>,
+/// The stages up to the agent's last word; again from the last one that is safe when Docker ended under them.
+async fn work(mut attempt: Attempt<'_>, checkpoint: &mut Checkpoint, shutdown: &CancellationToken) -> Option<Outcome> {
+    loop {
+        let outcome = try_once(&mut attempt, checkpoint, shutdown).await;
+        let mut failure = match outcome {
+            Ok(Some(Outcome::Failed(failure))) => failure,
+            Ok(outcome) => return outcome,
+            Err(error) => failure_of(&error),
+        };
+        let follows = tokio::select! {
+            biased;
+            follows = attempt.follows(&mut failure) => follows,
+            () = shutdown.cancelled() => return None,
+        };
+        match follows {
+            Ok(true) => {}
+            Ok(false) => return Some(Outcome::Failed(failure)),
+            Err(error) => return Some(Outcome::Failed(failure_of(&error))),
+        }
+    }
+}
+
+async fn try_once(
+    attempt: &mut Attempt<'_>,
     checkpoint: &mut Checkpoint,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<Option<Outcome>> {
-    let Attempt { pipeline, task, .. } = attempt;
+    let pipeline = attempt.pipeline;
     let container = tokio::select! {
         biased;
         container = prepared(attempt, checkpoint) => container?,
         () = shutdown.cancelled() => {
             // Before the agent's work began all of it is done again; nothing needs to run on until then.
             if checkpoint.prepared.is_none()
-                && let Err(error) = clean_up::end_container(pipeline, task).await
+                && let Err(error) = pipeline.engine.discard(&attempt.task.id).await
             {
-                tracing::warn!(error = format!("{error:#}"), "cannot remove the container; the next start will");
+                tracing::warn!(%error, "cannot remove the container; the next start will");
             }
             return Ok(None);
         }
     };
-    agent::agent(pipeline, task, checkpoint, &container, shutdown).await
+    agent::agent(pipeline, &attempt.task, checkpoint, &container, shutdown).await
 }
 
 /// From a decision to its end.

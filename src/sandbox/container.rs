@@ -8,6 +8,7 @@ use bollard::{
     query_parameters::{LogsOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder},
 };
 use futures_util::StreamExt;
+use jiff::Timestamp;
 
 use super::{Engine, SandboxError, engine::container_name};
 use crate::domain::task_id::TaskId;
@@ -61,8 +62,13 @@ impl Container {
         let mut pause = SHORTEST_PAUSE;
         loop {
             match self.wait_for_exit().await {
-                Ok(Exit::Killed | Exit::Code(TERMINATED)) if pause > SHORTEST_PAUSE || self.engine.is_away().await => {
-                    return Ok(Exit::DockerRestarted);
+                Ok(exit @ (Exit::Killed | Exit::Code(TERMINATED))) => {
+                    let was_away = pause > SHORTEST_PAUSE || self.engine.is_away().await;
+                    return Ok(if was_away || self.is_older_than_daemon().await {
+                        Exit::DockerRestarted
+                    } else {
+                        exit
+                    });
                 }
                 Err(SandboxError::Unavailable { cause, .. }) => {
                     tracing::warn!(cause, "Docker is away; the container may run on");
@@ -95,6 +101,18 @@ impl Container {
         }
     }
 
+    /// Whether the daemon was started after the container. It does not say when it was started, but it makes its default
+    /// bridge anew each time it begins without containers.
+    async fn is_older_than_daemon(&self) -> bool {
+        let Ok(client) = self.engine.client().await else { return false };
+        let (container, bridge) =
+            tokio::join!(client.inspect_container(&self.name, None), client.inspect_network("bridge", None));
+        let started = container.ok().and_then(|found| found.state?.started_at);
+        let made = bridge.ok().and_then(|found| found.created);
+        let when = |text: Option<String>| text?.parse::<Timestamp>().ok();
+        matches!((when(started), when(made)), (Some(started), Some(made)) if made > started)
+    }
+
     /// How the main process ended, if it has.
     pub(super) async fn ended(&self) -> Result<Option<Exit>, SandboxError> {
         let client = self.engine.client().await?;
@@ -113,16 +131,18 @@ impl Container {
 
     /// Takes the network away and proves by the daemon's own word that none is left. What a look from inside says is
     /// in the report of [`Container::settle`].
-    pub(crate) async fn cut_network(&self) -> Result<(), SandboxError> {
+    pub(super) async fn cut_network(&self) -> Result<(), SandboxError> {
         let Some(network) = &self.network else { return Ok(()) };
         let client = self.engine.client().await?;
+        let not_cut = |action, error: &Error| match self.engine.error(action, error) {
+            away @ SandboxError::Unavailable { .. } => away,
+            refused => SandboxError::NetworkNotCut(refused.to_string()),
+        };
         let request = NetworkDisconnectRequest { container: self.name.clone(), force: Some(true) };
-        client.disconnect_network(network, request).await.map_err(|error| {
-            SandboxError::NetworkNotCut(self.engine.error("disconnect the network", &error).to_string())
-        })?;
-        let inspected = client.inspect_container(&self.name, None).await.map_err(|error| {
-            SandboxError::NetworkNotCut(self.engine.error("inspect the container", &error).to_string())
-        })?;
+        let disconnected = client.disconnect_network(network, request).await;
+        disconnected.map_err(|error| not_cut("disconnect the network", &error))?;
+        let inspected = client.inspect_container(&self.name, None).await;
+        let inspected = inspected.map_err(|error| not_cut("inspect the container", &error))?;
         let left = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
         if left.is_empty() {
             Ok(())

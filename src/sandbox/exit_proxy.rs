@@ -12,12 +12,19 @@ use std::{
 
 use hyper::StatusCode;
 use tokio::net::{TcpStream, UnixListener};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use url::Host;
 
 use crate::{
     dial::dial,
-    domain::{address::AddressPolicy, host_pattern::HostPattern},
+    domain::{
+        address::AddressPolicy,
+        host_rule::{HostRule, Verdict, judge},
+        network_ledger::NOT_LISTED,
+    },
     forward_proxy::{self, Answer, Asked, Target, answer},
 };
 
@@ -25,21 +32,34 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ExitProxy {
     socket: PathBuf,
-    _running: DropGuard,
+    running: DropGuard,
+    work: TaskTracker,
 }
 
 /// What it lets through.
 #[derive(Debug, Clone)]
 pub(crate) struct ExitRules {
-    pub(crate) hosts: Vec<HostPattern>,
+    pub(crate) hosts: Vec<HostRule>,
     pub(crate) addresses: AddressPolicy,
 }
 
 /// One request, for the ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ExitEntry {
-    LetThrough { method: String, target: String },
-    Refused { method: String, target: String, reason: String },
+    LetThrough {
+        method: String,
+        target: String,
+    },
+    Refused {
+        method: String,
+        target: String,
+        reason: String,
+    },
+    /// A connection has ended.
+    Brought {
+        target: String,
+        bytes: u64,
+    },
 }
 
 type Ledger = Box<dyn Fn(ExitEntry) + Send + Sync>;
@@ -64,8 +84,14 @@ impl ExitProxy {
         std::fs::set_permissions(socket, Permissions::from_mode(0o666))?;
         let closed = CancellationToken::new();
         let gate = Arc::new(Gate { rules, ledger: Box::new(ledger) });
-        forward_proxy::start(listener, gate, closed.clone());
-        Ok(Self { socket: socket.to_owned(), _running: closed.drop_guard() })
+        let work = forward_proxy::start(listener, gate, closed.clone());
+        Ok(Self { socket: socket.to_owned(), running: closed.drop_guard(), work })
+    }
+
+    /// Cuts every connection; the ledger has heard of all of them then.
+    pub(crate) async fn close(self) {
+        self.running.token().cancel();
+        self.work.wait().await;
     }
 }
 
@@ -82,7 +108,7 @@ impl forward_proxy::Gate for Gate {
             return Err(Box::new(answer(StatusCode::BAD_REQUEST, "this is a proxy for http and https")));
         };
         let (method, target) = (asked.method.to_string(), format!("{host}:{port}"));
-        match self.connect(host, *port).await {
+        match self.connect(host, *port, &method).await {
             Ok(upstream) => {
                 (self.ledger)(ExitEntry::LetThrough { method, target });
                 Ok(upstream)
@@ -95,14 +121,19 @@ impl forward_proxy::Gate for Gate {
         }
     }
 
-    fn received(&self, _: &Target, _: u64) {}
+    fn brought(&self, (host, port): &Target, bytes: u64) {
+        (self.ledger)(ExitEntry::Brought { target: format!("{host}:{port}"), bytes });
+    }
 }
 
 impl Gate {
-    /// An empty list lets nothing through.
-    async fn connect(&self, host: &Host, port: u16) -> Result<TcpStream, String> {
-        if !self.rules.hosts.iter().any(|pattern| pattern.covers(host, port)) {
-            return Err("it is not in [sandbox] proxy_allow".to_owned());
+    async fn connect(&self, host: &Host, port: u16, method: &str) -> Result<TcpStream, String> {
+        match judge(&self.rules.hosts, host, port, method) {
+            Verdict::Allowed => {}
+            Verdict::NotListed => return Err(NOT_LISTED.to_owned()),
+            Verdict::NotThisMethod(listed) => {
+                return Err(format!("[sandbox] proxy_allow lists it for {listed} only, and https is CONNECT"));
+            }
         }
         dial(host, port, &self.rules.addresses).await.map_err(|error| error.to_string())
     }

@@ -29,6 +29,8 @@ pub(crate) enum SandboxError {
          `atelier doctor`"
     )]
     Unavailable { host: String, cause: String },
+    #[error("Docker was restarted, which ended the container")]
+    Restarted,
     #[error(
         "the image {image} is not on this machine; `./dev/demo` builds the default one, `docker pull {image}` fetches others"
     )]

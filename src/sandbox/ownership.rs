@@ -72,6 +72,7 @@ impl Engine {
             container.start().await?;
             match container.wait().await? {
                 Exit::Code(0) => Ok(()),
+                Exit::DockerRestarted => Err(SandboxError::Restarted),
                 _ => Err(SandboxError::Ownership(container.last_words().await)),
             }
         };

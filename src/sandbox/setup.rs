@@ -58,6 +58,8 @@ impl Container {
         let mut wrapped = [spec::EXECUTABLE, "agent", "setup"].map(str::to_owned).to_vec();
         if self.network.is_some() {
             wrapped.extend(fence::arguments(&self.engine.shared.settings));
+        } else {
+            wrapped.push("--proxied".to_owned());
         }
         wrapped.push("--".to_owned());
         wrapped.extend(command);
@@ -100,9 +102,28 @@ impl Container {
         serde_json::from_slice(&output).ok()
     }
 
+    /// Takes the network away, makes the container ready for the agent, and proves both. Fails closed.
+    pub(crate) async fn cut_off(&self, code_access: CodeAccess) -> Result<Interfaces, SandboxError> {
+        let cut_off = async {
+            self.cut_network().await?;
+            self.settle(code_access).await
+        };
+        let outcome = cut_off.await;
+        match outcome {
+            // Nothing can be proven of a container that is gone, and nothing needs to be.
+            Err(SandboxError::NetworkNotCut(_) | SandboxError::Refused { .. })
+                if matches!(self.ended().await, Ok(Some(_)))
+                    && matches!(self.wait().await, Ok(Exit::DockerRestarted)) =>
+            {
+                Err(SandboxError::Restarted)
+            }
+            outcome => outcome,
+        }
+    }
+
     /// After the network was cut: ends what setup left running, gives the agent the trees it may write, and looks from
     /// inside whether a network is left. Fails closed.
-    pub(crate) async fn settle(&self, code_access: CodeAccess) -> Result<Interfaces, SandboxError> {
+    async fn settle(&self, code_access: CodeAccess) -> Result<Interfaces, SandboxError> {
         let user = spec::agent_user(&self.engine.shared).to_string();
         let mut command = vec![spec::EXECUTABLE, "agent", "settle", "--user", &user, spec::OUTPUT];
         if code_access == CodeAccess::ReadWrite {
@@ -163,10 +184,19 @@ impl Container {
                 let chunk = match tokio::time::timeout(LOOK, stream.next()).await {
                     Ok(Some(chunk)) => chunk,
                     Ok(None) => break,
-                    // What it left running may hold the streams open for ever.
-                    Err(_) if self.has_ended(&exec.id).await? => break,
-                    Err(_) if heard_at.elapsed() > silence => return Ok(None),
-                    Err(_) => continue,
+                    Err(_) => match self.has_ended(&exec.id).await {
+                        // What it left running may hold the streams open for ever.
+                        Ok(true) => break,
+                        Ok(false) if heard_at.elapsed() > silence => return Ok(None),
+                        Ok(false) => continue,
+                        // A daemon that is frozen says nothing, which is not the silence of the command. One that is gone
+                        // has closed the streams.
+                        Err(SandboxError::Unavailable { .. }) => {
+                            heard_at = Instant::now();
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    },
                 };
                 heard_at = Instant::now();
                 match chunk.map_err(failed)? {

@@ -11,7 +11,7 @@ use bollard::models::{
 use rustix::process::{Gid, Uid};
 
 use super::engine::Shared;
-use crate::domain::task_id::TaskId;
+use crate::{config::AgentNetwork, domain::task_id::TaskId};
 
 /// The container of one task.
 #[derive(Debug, Clone)]
@@ -24,6 +24,7 @@ pub(crate) struct ContainerSpec {
     pub(crate) output: PathBuf,
     pub(crate) run: PathBuf,
     pub(crate) task_file: PathBuf,
+    pub(crate) agent_network: AgentNetwork,
     /// A program that works in place of our agent, which then only passes its steps on; empty for ours.
     pub(crate) agent_command: Vec<String>,
     /// `NAME=value`; nothing secret ever.
@@ -60,6 +61,8 @@ const FENCE_CAPABILITY: &str = "NET_ADMIN";
 const MIB: i64 = 1024 * 1024;
 /// Enough for compilers and package managers, and below what a daemon without the right to raise limits has itself.
 const MAX_OPEN_FILES: i64 = 16_384;
+/// Seconds. Nothing in a container of ours listens to SIGTERM, so a Docker that stops would wait for nothing.
+const STOP_TIMEOUT: i64 = 1;
 const SHARED_MEMORY_BYTES: i64 = 64 * MIB;
 
 pub(super) fn container_body(
@@ -72,9 +75,12 @@ pub(super) fn container_body(
     let mut command =
         vec![EXECUTABLE.to_owned(), "agent".to_owned(), "--task_file".to_owned(), "/app/task.json".to_owned()];
     command.extend(["--user".to_owned(), user.clone()]);
-    if spec.network == Network::Proxied {
-        command.push("--outlet".to_owned());
-    }
+    let outlet = match (spec.agent_network, spec.network) {
+        (AgentNetwork::Proxied, _) => Some("agent"),
+        (AgentNetwork::None, Network::Proxied) => Some("setup"),
+        (AgentNetwork::None, Network::None | Network::Bridge) => None,
+    };
+    command.extend(outlet.into_iter().flat_map(|whose| ["--outlet".to_owned(), whose.to_owned()]));
     if !spec.agent_command.is_empty() {
         command.extend(["--command".to_owned(), serde_json::json!(spec.agent_command).to_string()]);
     }
@@ -111,6 +117,7 @@ pub(super) fn container_body(
         entrypoint: Some(Vec::new()),
         cmd: Some(command),
         env: Some(spec.environment.clone()),
+        stop_timeout: Some(STOP_TIMEOUT),
         labels: Some(shared.labels(&spec.task_id)),
         host_config: Some(host),
         ..ContainerCreateBody::default()

@@ -1,5 +1,6 @@
 //! The calm line at the top of every page while something keeps all tasks from starting.
 
+use askama::Template;
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -9,15 +10,26 @@ use axum::{
 use super::AppState;
 use crate::pipeline::gate::Obstacle;
 
+/// The lines on their own, as live pages get them; the frame of the pages includes the same template.
+#[derive(Template)]
+#[template(path = "notices.html")]
+pub(super) struct NoticesPiece<'a> {
+    pub(super) notices: &'a [String],
+}
+
 tokio::task_local! {
     static NOTICES: Vec<String>;
 }
 
 /// What the pages of one request say at their top.
 pub(super) async fn provide(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    NOTICES.scope(now(&state), next.run(request)).await
+}
+
+/// What is to be said at this moment.
+pub(super) fn now(state: &AppState) -> Vec<String> {
     let obstacles = state.vitals.obstacles.borrow().clone();
-    let notices = obstacles.iter().filter(|obstacle| is_for_everybody(obstacle)).map(ToString::to_string).collect();
-    NOTICES.scope(notices, next.run(request)).await
+    obstacles.iter().filter(|obstacle| is_for_everybody(obstacle)).map(ToString::to_string).collect()
 }
 
 /// For the frame of the pages. Nothing outside of a request of somebody who is logged in.

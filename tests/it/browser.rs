@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    harness::{Atelier, Browser, Settings, Zip, leap_year},
+    harness::{Atelier, Browser, DockerDoor, Settings, Zip, leap_year},
     model_server::{ModelServer, Reply},
 };
 
@@ -51,6 +51,35 @@ async fn r49_what_agents_and_people_write_never_becomes_markup() {
             "return [window.breached, document.querySelectorAll('main img, main b, script:not([src])').length]";
         assert_eq!(browser.page.execute(foreign, vec![]).await.unwrap(), json!([null, 0]), "{path}");
     }
+}
+
+#[tokio::test]
+async fn why_a_task_waits_stays_true_without_a_reload() {
+    let door = DockerDoor::shut_at("/version");
+    let model = ModelServer::start().await;
+    model.will(Reply::text("All done."));
+    let settings = Settings::new().model("openai", &model.url()).environment("DOCKER_HOST", &door.host());
+    let atelier = Atelier::start_with(settings).await;
+    let first = atelier.submit_zip(Zip::new().file("a", "a"), "First.", &[]).await;
+    let second = atelier.submit_zip(Zip::new().file("a", "a"), "Second.", &[]).await;
+    second.wait_until("the reason", |task| task["queue"]["reason"] == "docker_unavailable").await;
+    let browser = Browser::open().await;
+
+    browser.page.goto(&atelier.login_link(&format!("/tasks/{}", second.id))).await.unwrap();
+    browser.reads("Waiting, place 2 in line. Docker does not answer.").await;
+    let notices = "return document.getElementById('notices').textContent";
+    let notice = browser.page.execute(notices, vec![]).await.unwrap();
+    assert!(notice.as_str().unwrap().contains("Docker does not answer"), "{notice}");
+    browser.page.execute("window.sameDocument = true", vec![]).await.unwrap();
+
+    first.cancel().await;
+    browser.reads("Waiting, place 1 in line. Docker does not answer.").await;
+    door.open();
+    browser.reads("All done.").await;
+
+    let seen = browser.page.execute("return window.sameDocument", vec![]).await.unwrap();
+    assert_eq!(seen, json!(true), "the page was not loaded again");
+    assert_eq!(browser.page.execute(notices, vec![]).await.unwrap(), json!(""), "nothing is in the way any more");
 }
 
 #[tokio::test]

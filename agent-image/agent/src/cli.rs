@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::client::StepClient;
 use crate::confine::{self, User};
+use crate::environment::home;
 use crate::fence::{Fence, Network};
 use crate::memory::MemoryReport;
 use crate::orphans::{self, OwnChildren};
+use crate::proxy::Proxy;
 use crate::relay::{Begin, Relay};
 use crate::run_loop::{self, Ending};
 use crate::run_record::RunRecord;
@@ -80,13 +82,20 @@ struct WorkArgs {
     #[arg(last = true, value_name = "PROGRAM", conflicts_with = "task")]
     program: Vec<OsString>,
 
-    /// Bring the proxy of the server to the loopback
-    #[arg(long, hide = true)]
-    outlet: bool,
+    /// Bring the proxy of the server to the loopback: for setup.sh alone, or for what is run here too
+    #[arg(long, value_name = "WHO", hide = true)]
+    outlet: Option<Outlet>,
 
     /// Where the relay listens
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", hide = true)]
     listen: SocketAddr,
+}
+
+/// For whom the proxy is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Outlet {
+    Setup,
+    Agent,
 }
 
 /// A program and its arguments. A type of its own, as clap takes a plain `Vec` for an argument that may repeat.
@@ -110,6 +119,9 @@ enum Chore {
 
 #[derive(Debug, Args)]
 struct SetupArgs {
+    /// Tell it of the server's proxy
+    #[arg(long, conflicts_with = "fence")]
+    proxied: bool,
     /// Let it reach the internet only: no private network, no neighbour, not this machine
     #[arg(long)]
     fence: bool,
@@ -144,9 +156,10 @@ pub fn run(args: AgentArgs) -> ExitCode {
             fail("name the program: atelier agent relay -- PROGRAM ARGUMENT…")
         }
         Some(Chore::Relay(work)) => work.run().unwrap_or_else(fail),
-        Some(Chore::Setup(SetupArgs { fence, resolver, allow, refuse, program })) => {
+        Some(Chore::Setup(SetupArgs { proxied, fence, resolver, allow, refuse, program })) => {
             let fence = fence.then_some(Fence { resolvers: resolver, allowed: allow, refused: refuse });
-            let problem = setup::become_program(&program, fence.as_ref());
+            let proxy = if proxied { Proxy::Named } else { Proxy::None };
+            let problem = setup::become_program(&program, fence.as_ref(), proxy);
             complain(&problem);
             ExitCode::from(problem.exit_code())
         }
@@ -161,11 +174,16 @@ impl WorkArgs {
     fn run(self) -> Result<ExitCode, Box<dyn std::error::Error>> {
         confine::confine(self.user)?;
         let settings = Settings::from_environment()?;
+        let proxy = if self.outlet == Some(Outlet::Agent) { Proxy::Named } else { Proxy::None };
+        if proxy == Proxy::Named {
+            proxy.write_files(&home());
+        }
         let words = self.command.map_or(self.program, |Words(words)| words);
         let relay = match self.task_file.as_deref().unwrap_or(Path::new(TASK_FILE)) {
             _ if words.is_empty() => None,
             task_file => Some(Relay {
                 words,
+                proxy,
                 code: self.code.clone(),
                 // The program starts in another folder than this one did.
                 task_file: std::path::absolute(task_file)?,
@@ -193,12 +211,12 @@ impl WorkArgs {
                 if let Some(relay) = relay {
                     return Ok(ExitCode::from(relay.run(client, record.clone(), &children, &task.id).await?));
                 }
-                let tools = Toolbox::new(workspace, settings.commands, &children);
+                let tools = Toolbox::new(workspace, settings.commands, proxy, &children);
                 let ending = run_loop::run(task, settings.max_iterations, &client, &tools, &record).await;
                 Ok(conclude(&ending, &record))
             };
             let outlet = async {
-                if self.outlet {
+                if self.outlet.is_some() {
                     outlet::carry(outlet::ADDRESS, Path::new(outlet::SOCKET)).await
                 } else {
                     pending().await

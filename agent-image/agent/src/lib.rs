@@ -15,6 +15,7 @@ mod orphans;
 mod outlet;
 pub mod ownership;
 mod processes;
+mod proxy;
 mod relay;
 mod run_loop;
 mod run_record;

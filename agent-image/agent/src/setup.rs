@@ -1,6 +1,7 @@
 //! The start of the setup phase, in the process that becomes `setup.sh`: root, but with the same filter of system calls as
 //! the agent, and behind a fence around the network.
 
+use std::env;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::CommandExt;
@@ -11,6 +12,7 @@ use rustix::thread::set_no_new_privs;
 
 use crate::fence::{self, Fence, FenceError};
 use crate::kernel_filter::{self, FilterError};
+use crate::proxy::Proxy;
 
 /// Why the program was not started.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +38,10 @@ impl SetupError {
 }
 
 /// Becomes the program, behind the fence if there is one; returns only when that fails.
-pub(crate) fn become_program(words: &[OsString], fence: Option<&Fence>) -> SetupError {
+pub(crate) fn become_program(words: &[OsString], fence: Option<&Fence>, proxy: Proxy) -> SetupError {
+    if let Some(home) = env::home_dir() {
+        proxy.write_files(&home);
+    }
     // Before the filter of system calls, which leaves nobody a way to change the network.
     if let Some(fence) = fence
         && let Err(error) = fence::put_up(fence)
@@ -50,7 +55,7 @@ pub(crate) fn become_program(words: &[OsString], fence: Option<&Fence>) -> Setup
         return error.into();
     }
     let (program, arguments) = words.split_first().map(|(first, rest)| (first.clone(), rest)).unwrap_or_default();
-    let source = Command::new(&program).args(arguments).exec();
+    let source = Command::new(&program).args(arguments).envs(proxy.variables()).exec();
     SetupError::Start { program, source }
 }
 

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request, Response, StatusCode, body::Incoming, header};
 use serde_json::{Value, json};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::super::LlmError;
@@ -50,6 +51,13 @@ pub(super) struct Exchange<'a> {
     pub(super) http: &'a reqwest::Client,
     pub(super) base_url: &'a str,
     pub(super) max_output_tokens: u32,
+    /// What came of the answer. It was paid for, even when it broke off.
+    pub(super) begun: Mutex<Option<Begun>>,
+}
+
+pub(super) struct Begun {
+    answer: Box<dyn Assemble>,
+    has_content: bool,
 }
 
 impl Exchange<'_> {
@@ -64,6 +72,12 @@ impl Exchange<'_> {
         *response.headers_mut() = headers;
         response.headers_mut().insert(header::CONTENT_TYPE, content_type);
         Ok(response)
+    }
+
+    /// Bytes of an answer that broke off, put together as far as it came; none when it had not begun.
+    pub(super) async fn given_up(&self) -> Option<usize> {
+        let begun = self.begun.lock().await.take().filter(|begun| begun.has_content)?;
+        Some(begun.answer.into_body().to_string().len())
     }
 
     async fn delivered(&self, request: Request<Incoming>) -> Result<Delivered, LlmError> {
@@ -121,14 +135,15 @@ impl Exchange<'_> {
         let idle = self.settings.timeouts.idle;
         let tokens = usize::try_from(self.max_output_tokens).unwrap_or(usize::MAX);
         let most = MAX_BODY_BYTES + tokens.saturating_mul(WRAPPING_BYTES_A_TOKEN).min(MAX_WRAPPING_BYTES);
-        let mut answer = assemble::assembler(self.settings.kind);
+        let mut kept = self.begun.lock().await;
+        let begun = kept.insert(Begun { answer: assemble::assembler(self.settings.kind), has_content: false });
         let mut events = Events::new(framing);
         let (mut received, mut silent_until) = (0_usize, Instant::now() + idle);
         loop {
             let piece = timeout_at(silent_until, response.chunk()).await;
             let is_over = match piece {
                 // The answer is there and was paid for: it counts, however the connection ends.
-                _ if answer.is_whole() && !matches!(piece, Ok(Ok(Some(_)))) => return Ok(answer.into_body()),
+                _ if begun.answer.is_whole() && !matches!(piece, Ok(Ok(Some(_)))) => return self.ended(&mut kept),
                 Err(_) => return Err(self.late("go on with its answer", idle, "idle")),
                 Ok(Err(error)) => return Err(trouble::transport(self.settings, self.base_url, error)),
                 Ok(Ok(Some(bytes))) => {
@@ -145,27 +160,30 @@ impl Exchange<'_> {
                 return Err(self.too_large(most));
             }
             while let Some(event) = events.next() {
-                let step = assemble::take(answer.as_mut(), &event)
+                let step = assemble::take(begun.answer.as_mut(), &event)
                     .map_err(|error| self.bad(&format!("sent broken JSON in the middle of its answer: {error}")))?;
                 match step {
                     Step::Nothing => {}
-                    Step::Content => silent_until = Instant::now() + idle,
-                    Step::End => return self.ended(answer),
+                    Step::Content => {
+                        begun.has_content = true;
+                        silent_until = Instant::now() + idle;
+                    }
+                    Step::End => return self.ended(&mut kept),
                     Step::Failed(body) => return Ok(body),
                 }
             }
             if is_over {
-                return self.ended(answer);
+                return self.ended(&mut kept);
             }
-            if answer.is_whole() {
+            if begun.answer.is_whole() {
                 silent_until = silent_until.min(Instant::now() + GRACE);
             }
         }
     }
 
-    fn ended(&self, answer: Box<dyn Assemble>) -> Result<Value, LlmError> {
-        if answer.is_whole() {
-            return Ok(answer.into_body());
+    fn ended(&self, kept: &mut Option<Begun>) -> Result<Value, LlmError> {
+        if let Some(begun) = kept.take_if(|begun| begun.answer.is_whole()) {
+            return Ok(begun.answer.into_body());
         }
         let name = &self.settings.name;
         Err(trouble::unavailable(format!("the answer of {name} broke off (its stream ended too early)")))

@@ -124,21 +124,25 @@ fn give_calls_their_own_ids(parts: &mut [ContentPart]) {
     }
 }
 
-/// A provider that sends no usage is guessed at four bytes a token, so that limits hold.
 fn usage(settings: &HostedSettings, request: &Request<'_>, reported: &genai::chat::Usage, raw_bytes: usize) -> Usage {
     let count = |tokens: Option<i32>| tokens.and_then(|tokens| u64::try_from(tokens).ok());
     let details = reported.prompt_tokens_details.as_ref();
-    let mut usage = Usage {
+    let usage = Usage {
         input_tokens: count(reported.prompt_tokens).unwrap_or_default(),
         cached_tokens: count(details.and_then(|details| details.cached_tokens)).unwrap_or_default(),
         output_tokens: count(reported.completion_tokens).unwrap_or_default(),
         cost_usd: None,
     };
-    if usage.tokens() == 0 {
-        let sent = serde_json::to_vec(request.messages).map_or(0, |bytes| bytes.len());
-        usage.input_tokens = sent as u64 / 4;
-        usage.output_tokens = raw_bytes as u64 / 4;
-    }
-    usage.cost_usd = settings.prices.get(request.model_id).map(|price| price.cost(&usage));
-    usage
+    if usage.tokens() == 0 { guessed(settings, request, raw_bytes) } else { priced(settings, request, usage) }
+}
+
+/// Of an answer without a word about it: four bytes a token, so that limits hold.
+pub(super) fn guessed(settings: &HostedSettings, request: &Request<'_>, answer_bytes: usize) -> Usage {
+    let sent = serde_json::to_vec(request.messages).map_or(0, |bytes| bytes.len());
+    let usage = Usage { input_tokens: sent as u64 / 4, output_tokens: answer_bytes as u64 / 4, ..Usage::default() };
+    priced(settings, request, usage)
+}
+
+fn priced(settings: &HostedSettings, request: &Request<'_>, usage: Usage) -> Usage {
+    Usage { cost_usd: settings.prices.get(request.model_id).map(|price| price.cost(&usage)), ..usage }
 }

@@ -19,6 +19,7 @@ use genai::{Headers, ModelIden, ServiceTarget};
 use hyper::{Request as HttpRequest, Response, body::Incoming};
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
 
 use super::{Answer, LlmError, Model, Price, Request};
 
@@ -140,6 +141,7 @@ impl Hosted {
             http: &self.http,
             base_url: &self.base_url,
             max_output_tokens: request.max_output_tokens,
+            begun: Mutex::default(),
         };
         let carry = async |request: HttpRequest<Incoming>| {
             exchange.run(request).await.unwrap_or_else(|error| {
@@ -152,14 +154,18 @@ impl Hosted {
             response = relay.client().exec_chat(target, outgoing::chat(kind, request), Some(&options)) => response,
             never = relay.serve(carry) => match never {},
         };
-        if let Some(error) = failed.into_inner() {
-            return Err(error);
-        }
-        let response = match response {
-            Ok(response) => response,
-            Err(error) => repair::response(kind, &error).ok_or_else(|| trouble::of(&self.settings, request, error))?,
+        let read = match (failed.into_inner(), response) {
+            (Some(error), _) => Err(error),
+            (None, Ok(response)) => Ok(response),
+            (None, Err(error)) => {
+                repair::response(kind, &error).ok_or_else(|| trouble::of(&self.settings, request, error))
+            }
         };
-        incoming::answer(&self.settings, request, response)
+        match (read, exchange.given_up().await) {
+            (Ok(response), _) => incoming::answer(&self.settings, request, response),
+            (Err(error), Some(bytes)) => Err(error.with_usage(incoming::guessed(&self.settings, request, bytes))),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// Where genai is to send its request: into the relay, with the path of the real address.

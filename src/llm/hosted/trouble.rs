@@ -106,6 +106,7 @@ fn by_status(
         408 | 409 | 425 | 429 | 500.. => LlmError::Unavailable {
             message: format!("{name} cannot answer now ({status}: {said}): try again later"),
             retry_after: headers.and_then(retry_after),
+            usage: Usage::default(),
         },
         _ => refused(format!("{name} refused the request ({status}: {said})")),
     }
@@ -170,7 +171,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 pub(super) fn unavailable(message: String) -> LlmError {
-    LlmError::Unavailable { message, retry_after: None }
+    LlmError::Unavailable { message, retry_after: None, usage: Usage::default() }
 }
 
 pub(super) fn bad(message: String) -> LlmError {

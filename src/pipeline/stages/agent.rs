@@ -6,10 +6,14 @@ use anyhow::Context;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{fetch, watch::watch};
+use super::{
+    exit::{Asker, Exit, hosts},
+    fetch,
+    watch::watch,
+};
 use crate::{
-    brain::{ChecksToRun, Critic, EditWay, Fallback, Outcome, Session, SessionSettings},
-    config::EditFormat,
+    brain::{ChecksToRun, Critic, EditWay, Fallback, Outcome, Reach, Session, SessionSettings},
+    config::{AgentNetwork, EditFormat},
     domain::{
         check,
         failure::{Failure, FailureKind},
@@ -70,22 +74,41 @@ pub(crate) async fn agent(
         checks: checks(pipeline, task, &agents_files, (&fetched.snapshot, after_setup), &checkpoint.looking, &done),
         critic: critic(pipeline, task, (&fetched.snapshot, after_setup), &checkpoint.looking, &done)?,
         agents_files,
+        reach: match pipeline.config.sandbox.agent_network {
+            AgentNetwork::None => Reach::Nothing,
+            AgentNetwork::Proxied => Reach::Hosts(hosts(pipeline, task).iter().map(ToString::to_string).collect()),
+        },
         reference_check: check_before_the_end(pipeline, task, after_setup),
         logs: pipeline.data_dir.task_logs(&task.id),
     };
     let (session, mut outcome) = Session::open(task.clone(), pipeline.db.clone(), settings, done.clone()).await?;
     let offered = serde_json::to_value(session.tools())?;
     pipeline.db.keep_offered_tools(&task.id, offered).await?;
+    // A container that is taken back has its end of it already.
+    let exit = match pipeline.config.sandbox.agent_network {
+        AgentNetwork::None => None,
+        AgentNetwork::Proxied => Some(Exit::open(pipeline, task, Asker::Agent)?),
+    };
     let listener = listen(&folder.socket()).context("step socket")?;
     tokio::spawn((pipeline.serve_steps)(listener, session.clone(), done));
-    tokio::select! {
+    let outcome = tokio::select! {
         biased;
-        outcome = watch(pipeline, task, container, &session, &mut outcome) => outcome.map(Some),
+        outcome = watch(pipeline, task, container, &session, &mut outcome) => {
+            if let Ok(Outcome::Failed(Failure { kind: FailureKind::DockerRestart, .. })) = outcome {
+                // Another container may go on: an answer that is paid for is not lost, and nothing is written after this.
+                session.stop(LAST_ANSWER).await;
+            }
+            outcome.map(Some)
+        }
         () = shutdown.cancelled() => {
             session.stop(LAST_ANSWER).await;
             Ok(None)
         }
+    };
+    if let Some(exit) = exit {
+        exit.close().await?;
     }
+    outcome
 }
 
 /// Said at the start, since a limit in dollars cannot hold then.

@@ -56,7 +56,7 @@ pub(super) async fn return_into(pipeline: &Pipeline, task: &Task) -> anyhow::Res
         }
         fs::rename(kept(&tree), returning(&tree))?;
         move_content(&tree).await?;
-        pipeline.engine.give(&task.id, vec![tree], Ownership::Agent).await?;
+        pipeline.give(&task.id, vec![tree], Ownership::Agent).await?;
     }
     Ok(())
 }
@@ -68,7 +68,7 @@ fn trees(folder: &TaskDir) -> [std::path::PathBuf; 2] {
 /// A server that is not root can move only what it owns.
 async fn own(pipeline: &Pipeline, task: &Task, trees: &[&Path]) -> anyhow::Result<()> {
     let trees = trees.iter().filter(|tree| tree.exists()).map(|tree| (*tree).to_owned()).collect();
-    Ok(pipeline.engine.give(&task.id, trees, Ownership::Server).await?)
+    Ok(pipeline.give(&task.id, trees, Ownership::Server).await?)
 }
 
 async fn move_content(tree: &Path) -> anyhow::Result<()> {

@@ -12,9 +12,10 @@ use crate::{
     sandbox::Ownership,
 };
 
-/// Removes the container, running or not, and the network.
+/// Removes the container, running or not, and the network. Waits for Docker: nothing is looked at, and no task ends, while
+/// its container may run.
 pub(crate) async fn end_container(pipeline: &Pipeline, task: &Task) -> anyhow::Result<()> {
-    Ok(pipeline.engine.discard(&task.id).await?)
+    Ok(pipeline.with_docker(&task.id, || pipeline.engine.discard(&task.id)).await?)
 }
 
 /// Removes the workspace; the upload stays, so that the task can be started again.
@@ -35,7 +36,7 @@ pub(crate) async fn remove_workspace(pipeline: &Pipeline, id: &TaskId) {
     let folder = pipeline.data_dir.task(id);
     let existing: Vec<_> = folder.hostile().into_iter().filter(|path| path.exists()).collect();
     if !existing.is_empty()
-        && let Err(error) = pipeline.engine.give(id, existing, Ownership::Server).await
+        && let Err(error) = pipeline.give(id, existing, Ownership::Server).await
     {
         tracing::error!(%error, "cannot take the workspace back");
     }

@@ -33,7 +33,7 @@ pub(crate) async fn collect(
     aside::take_back(pipeline, task).await?;
     let folder = pipeline.data_dir.task(&task.id);
     let logs = pipeline.data_dir.task_logs(&task.id);
-    pipeline.engine.give(&task.id, vec![folder.code(), folder.output()], Ownership::Server).await?;
+    pipeline.give(&task.id, vec![folder.code(), folder.output()], Ownership::Server).await?;
     let before = fetched.snapshot.clone();
     let explanation = summary.clone();
     let limits = SnapshotLimits::from(&pipeline.config.source);

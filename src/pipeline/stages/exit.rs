@@ -1,9 +1,13 @@
-//! The way out of a setup that has no network: the proxy while `setup.sh` runs, and the ledger of who asked for what.
+//! The way out of a container that has no network: the proxy, while `setup.sh` runs or the agent works, and the ledger of
+//! who asked for what.
 
 use std::{
     collections::BTreeSet,
     io,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -13,6 +17,8 @@ use crate::{
     domain::{
         address::{AddressPolicy, AllowedHost},
         event::EventBody,
+        host_rule::HostRule,
+        network_ledger::LedgerEntry,
         task::Task,
     },
     pipeline::Pipeline,
@@ -26,6 +32,18 @@ pub(super) struct Exit {
     ledger: Arc<Mutex<Ledger>>,
 }
 
+/// Who asks.
+#[derive(Debug, Clone)]
+pub(super) enum Asker {
+    /// With the line of its log that is being written.
+    Setup(LineCount),
+    Agent,
+}
+
+/// Counts the lines of a log as they are written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LineCount(Arc<AtomicU64>);
+
 #[derive(Debug)]
 struct Ledger {
     log: CappedLog,
@@ -36,29 +54,43 @@ struct Ledger {
 const MAX_LEDGER: u64 = 1024 * 1024;
 /// More are in the ledger only.
 const MAX_WARNINGS: usize = 20;
-/// Where `atelier agent` brings the proxy to.
-const PROXY: &str = "http://127.0.0.1:3128";
+
+impl LineCount {
+    pub(super) fn add(&self, written: &[u8]) {
+        let ends = written.split(|byte| *byte == b'\n').count() - 1;
+        self.0.fetch_add(ends as u64, Ordering::Relaxed);
+    }
+
+    /// The last line that is complete, or the first one.
+    fn current(&self) -> u64 {
+        self.0.load(Ordering::Relaxed).max(1)
+    }
+}
 
 impl Exit {
-    pub(super) fn open(pipeline: &Pipeline, task: &Task) -> io::Result<Self> {
+    pub(super) fn open(pipeline: &Pipeline, task: &Task, asker: Asker) -> io::Result<Self> {
         let sandbox = &pipeline.config.sandbox;
         let networks = sandbox.setup_allow.iter().copied().map(AllowedHost::Network).collect();
-        let rules = ExitRules { hosts: sandbox.proxy_allow.clone(), addresses: AddressPolicy::new(networks) };
-        let log = CappedLog::create(&pipeline.data_dir.task_logs(&task.id).join("network.log"), MAX_LEDGER)?;
+        let rules = ExitRules { hosts: hosts(pipeline, task), addresses: AddressPolicy::new(networks) };
+        let log = CappedLog::append(&pipeline.data_dir.task_logs(&task.id).join("network.log"), MAX_LEDGER)?;
         let ledger = Arc::new(Mutex::new(Ledger { log, refused: BTreeSet::new() }));
         let (book, db, id) = (ledger.clone(), pipeline.db.clone(), task.id.clone());
         let write = move |entry: ExitEntry| {
             let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
-            let at = Timestamp::now();
-            let (line, warning) = match entry {
-                ExitEntry::LetThrough { method, target } => (format!("{at:.3} {method} {target} let through\n"), None),
+            let (entry, warning) = match entry {
+                ExitEntry::LetThrough { method, target } => (LedgerEntry::LetThrough { method, target }, None),
+                ExitEntry::Brought { target, bytes } => (LedgerEntry::Brought { target, bytes }, None),
                 ExitEntry::Refused { method, target, reason } => {
                     let is_news = book.refused.len() < MAX_WARNINGS && book.refused.insert(target.clone());
-                    let warning = is_news.then(|| format!("setup.sh asked for {target}, which was refused: {reason}."));
-                    (format!("{at:.3} {method} {target} refused: {reason}\n"), warning)
+                    let (who, at_line) = match &asker {
+                        Asker::Setup(lines) => ("setup.sh", Some(lines.current())),
+                        Asker::Agent => ("The agent", None),
+                    };
+                    let warning = is_news.then(|| format!("{who} asked for {target}, which was refused: {reason}."));
+                    (LedgerEntry::Refused { method, target, reason, at_line }, warning)
                 }
             };
-            book.log.write(line.as_bytes());
+            book.log.write(format!("{:.3} {entry}\n", Timestamp::now()).as_bytes());
             if let Some(message) = warning {
                 db.append_event_later(&id, EventBody::Warning { message });
             }
@@ -67,24 +99,15 @@ impl Exit {
         Ok(Self { proxy, ledger })
     }
 
-    /// What programs look for.
-    pub(super) fn environment() -> Vec<String> {
-        let java =
-            "-Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=3128 -Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=3128";
-        let mut variables: Vec<String> = ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
-            .iter()
-            .map(|name| format!("{name}={PROXY}"))
-            .collect();
-        variables.extend(["no_proxy", "NO_PROXY"].map(|name| format!("{name}=localhost,127.0.0.1,::1")));
-        // Maven and Gradle run in Java, which reads no other variable; Node asks to be asked.
-        variables.push(format!("JAVA_TOOL_OPTIONS={java}"));
-        variables.push("NODE_USE_ENV_PROXY=1".to_owned());
-        variables
-    }
-
     /// Cuts what is open, and brings the ledger to its end.
-    pub(super) fn close(self) -> io::Result<()> {
-        drop(self.proxy);
+    pub(super) async fn close(self) -> io::Result<()> {
+        self.proxy.close().await;
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).log.finish()
     }
+}
+
+/// What the proxy of a task lets through.
+pub(super) fn hosts(pipeline: &Pipeline, task: &Task) -> Vec<HostRule> {
+    let of_task = task.allow_hosts.iter().cloned().map(HostRule::any_method);
+    pipeline.config.sandbox.proxy_allow.iter().cloned().chain(of_task).collect()
 }

@@ -115,7 +115,7 @@ pub(super) async fn bring(
     };
     if task.mode.changes_code() {
         // Before the snapshot: a later change of owners would make the next one read every file again.
-        pipeline.engine.give(&task.id, vec![into.to_owned()], Ownership::Agent).await?;
+        pipeline.give(&task.id, vec![into.to_owned()], Ownership::Agent).await?;
     }
     Ok(origin)
 }

@@ -3,6 +3,7 @@
 use std::{
     os::unix::fs::DirBuilderExt,
     path::Path,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -11,14 +12,14 @@ use atelier_agent::memory::MemoryReport;
 
 use super::{
     aside,
-    exit::Exit,
+    exit::{Asker, Exit, LineCount, hosts},
     fetch::{Fetched, SetupScript, bring},
     watch::{disk_limit, watched_trees},
 };
 use crate::{
     artifacts::CappedLog,
     blocking,
-    config::SetupNetwork,
+    config::{AgentNetwork, SetupNetwork},
     data_dir::{TaskDir, make_private_dir},
     domain::{
         event::{EventBody, milliseconds},
@@ -27,7 +28,7 @@ use crate::{
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
     pipeline::{Pipeline, checkpoint::Checkpoint},
-    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SandboxError, SetupEnd, SetupTimes},
+    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd, SetupTimes},
 };
 
 /// What is kept of the output of `setup.sh`.
@@ -80,7 +81,7 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
         Mode::Analyze => CodeAccess::ReadOnly,
         Mode::Modify | Mode::Pr => CodeAccess::ReadWrite,
     };
-    pipeline.engine.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
+    pipeline.give(&task.id, vec![folder.output()], Ownership::Agent).await?;
     let network = match (&fetched.setup_script, pipeline.config.sandbox.setup_network) {
         (None, _) => Network::None,
         (Some(_), SetupNetwork::Bridge) => Network::Bridge,
@@ -89,9 +90,13 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
     let container = start_container(pipeline, task, &container_spec(pipeline, task, &folder, network, access)).await?;
     if let Some(script) = &fetched.setup_script {
         run_script(pipeline, task, script, &container).await?;
-        container.cut_network().await?;
-        let interfaces = container.settle(access).await?;
+        let interfaces = container.cut_off(access).await?;
         pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
+    }
+    if pipeline.config.sandbox.agent_network == AgentNetwork::Proxied {
+        let hosts: Vec<String> = hosts(pipeline, task).iter().map(ToString::to_string).collect();
+        let listed = if hosts.is_empty() { "nothing: no host is listed".to_owned() } else { hosts.join(", ") };
+        pipeline.note(task, format!("Through the server's proxy the agent reaches {listed}.")).await?;
     }
     Ok(container)
 }
@@ -99,31 +104,18 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
 /// Docker may go away between the claim and this. Nothing of the task has run in it yet, so the task waits for it here as
 /// it would have in the queue.
 async fn start_container(pipeline: &Pipeline, task: &Task, spec: &ContainerSpec) -> anyhow::Result<Container> {
-    const PAUSE: Duration = Duration::from_millis(500);
     pipeline.db.forget_step_speaker(&task.id).await?;
-    loop {
-        let started = async {
-            let container = pipeline.engine.create(spec).await?;
-            container.start().await?;
-            Ok(container)
-        };
-        match started.await {
-            Err(SandboxError::Unavailable { .. }) => {}
-            outcome => return Ok(outcome?),
+    let was_tried = AtomicBool::new(false);
+    let start = || async {
+        if was_tried.swap(true, Ordering::Relaxed) {
+            pipeline.engine.discard(&task.id).await?;
         }
-        pipeline.warn(task, "Docker does not answer; the task goes on once it does.").await?;
-        loop {
-            tokio::time::sleep(PAUSE).await;
-            pipeline.gate.open().await;
-            // What was begun before it went away.
-            match pipeline.engine.discard(&task.id).await {
-                Err(SandboxError::Unavailable { .. }) => {}
-                discarded => break discarded?,
-            }
-        }
-    }
+        let container = pipeline.engine.create(spec).await?;
+        container.start().await?;
+        Ok(container)
+    };
+    Ok(pipeline.with_docker(&task.id, start).await?)
 }
-
 async fn run_script(
     pipeline: &Pipeline,
     task: &Task,
@@ -143,15 +135,18 @@ async fn run_script(
     keep_earlier_log(&logs)?;
     let mut log = CappedLog::create(&logs.join("setup.log"), MAX_SETUP_LOG)?;
     let started = Instant::now();
+    let lines = LineCount::default();
     let exit = match pipeline.config.sandbox.setup_network {
         SetupNetwork::Bridge => None,
-        SetupNetwork::Proxied => Some(Exit::open(pipeline, task)?),
+        SetupNetwork::Proxied => Some(Exit::open(pipeline, task, Asker::Setup(lines.clone()))?),
     };
-    let mut environment = setup_environment();
-    environment.extend(exit.iter().flat_map(|_| Exit::environment()));
+    let output = |bytes: &[u8]| {
+        lines.add(bytes);
+        log.write(bytes);
+    };
     let trees = watched_trees(pipeline, task);
     let ended = tokio::select! {
-        ended = container.run_setup(command, environment, times, |bytes| log.write(bytes)) => ended,
+        ended = container.run_setup(command, setup_environment(), times, output) => ended,
         used = container.overfills_disk(&trees) => {
             log.finish()?;
             return Err(disk_limit(pipeline, used).into());
@@ -159,7 +154,7 @@ async fn run_script(
     };
     log.finish()?;
     if let Some(exit) = exit {
-        exit.close()?;
+        exit.close().await?;
     }
     let hint =
         if script.has_windows_line_ends { " It has Windows line ends, which shells do not understand." } else { "" };
@@ -198,7 +193,7 @@ async fn run_script(
             "The container was killed from outside while setup.sh ran. Start the task again.".to_owned(),
         ),
         SetupEnd::DockerRestarted => {
-            (FailureKind::DockerRestart, "Docker was restarted while setup.sh ran. Start the task again.".to_owned())
+            (FailureKind::DockerRestart, "Docker was restarted while setup.sh ran.".to_owned())
         }
         SetupEnd::TimedOut => (
             FailureKind::SetupTimeout,
@@ -257,6 +252,7 @@ fn container_spec(
         output: folder.output(),
         run: folder.run(),
         task_file: folder.task_file(),
+        agent_network: sandbox.agent_network,
         agent_command: agent.command.clone(),
         environment: [
             "MCP_SERVER_URL=unix:/run/atelier/step.sock".to_owned(),

@@ -98,8 +98,8 @@ async fn ended(pipeline: &Pipeline, container: &Container, exit: Exit) -> Failur
         ),
         Exit::DockerRestarted => (
             FailureKind::DockerRestart,
-            "Docker was restarted, which ended the container. The work so far is kept; start the task again. With \
-             Docker's live-restore setting tasks outlive such a restart."
+            "Docker was restarted, which ended the container. The work so far is kept. With Docker's live-restore setting \
+             tasks outlive such a restart."
                 .to_owned(),
         ),
         Exit::Killed => (

@@ -12,6 +12,7 @@ use crate::{
         check::CheckRun,
         failure::Failure,
         feedback::Feedback,
+        host_pattern::HostPattern,
         limits::Limits,
         patch::DiffSummary,
         reference::{CheckedReference, Reference},
@@ -20,7 +21,13 @@ use crate::{
         task_id::TaskId,
         usage::Usage,
     },
-    web::{AppState, error::WebError, extract::BaseUrl, waiting::Waiting},
+    web::{
+        AppState,
+        error::WebError,
+        extract::BaseUrl,
+        pages::network::{self, HostView},
+        waiting::Waiting,
+    },
 };
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -40,6 +47,12 @@ pub(in crate::web) struct TaskBody {
     /// The instruction.
     task: String,
     limits: Limits,
+    /// Hosts that its proxy lets through besides the configured ones.
+    #[schema(value_type = Vec<String>)]
+    allow_hosts: Vec<HostPattern>,
+    /// What was asked of its proxy, by host, refused ones first. Left out in lists, and without a proxy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    network: Vec<HostView>,
     /// The explanation, in the model's words.
     summary: Option<String>,
     error: Option<Failure>,
@@ -129,6 +142,8 @@ impl TaskBody {
             source: task.source,
             task: task.instruction.into(),
             limits: task.limits,
+            allow_hosts: task.allow_hosts,
+            network: Vec::new(),
             summary: task.summary,
             error: task.failure,
             usage: task.usage,
@@ -149,6 +164,7 @@ impl TaskBody {
 
     pub(super) async fn whole(state: &AppState, task: Task, base: &BaseUrl) -> Result<Self, WebError> {
         let folder = state.data_dir.task_logs(&task.id);
+        let network = network::read(folder.clone()).await?;
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
         let cost_unknown = state.config.llm.unknown_price_of(&task.model);
@@ -160,6 +176,7 @@ impl TaskBody {
         };
         Ok(Self {
             queue,
+            network,
             artifacts: Some(artifacts),
             references: Some(references),
             checks: Some(checks),

@@ -163,16 +163,28 @@ pub(in crate::web) async fn cancel(
     Ok(Json(TaskBody::whole(&state, task, &base).await?))
 }
 
-/// The same again as a new task: source, instruction, model, image, limits.
+/// What is to be different this time.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = RetryWish)]
+#[serde(deny_unknown_fields)]
+pub(in crate::web) struct RetryBody {
+    /// Hosts that its proxy lets through besides those it had: `pypi.org`, `*.pythonhosted.org`, `example.org:8443`.
+    #[serde(default)]
+    allow_hosts: Vec<String>,
+}
+
+/// The same again as a new task: source, instruction, model, image, limits, hosts. The body may be left out.
 #[utoipa::path(
     post,
     path = "/api/tasks/{id}/retry",
     tag = "tasks",
     params(("id" = String, Path)),
+    request_body = Option<RetryBody>,
     responses(
         (status = 201, body = TaskBody, headers(("Location" = String, description = "The new task"))),
         (status = 404, body = Problem),
         (status = 409, body = Problem, description = "The archive is gone"),
+        (status = 422, body = Problem, description = "Its image is not allowed any more, or a host is none"),
         (status = 429, body = Problem),
         (status = 503, body = Problem),
     ),
@@ -181,8 +193,17 @@ pub(in crate::web) async fn retry(
     State(state): State<AppState>,
     TaskPath(id): TaskPath,
     base: BaseUrl,
+    request: Request,
 ) -> Result<Response, WebError> {
-    let task = submit::again(&state, &id).await?;
+    let json = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
+    let json = json.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
+    let wish: RetryBody = if json.is_empty() {
+        RetryBody::default()
+    } else {
+        serde_json::from_slice(&json)
+            .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?
+    };
+    let task = submit::again(&state, &id, &wish.allow_hosts).await?;
     created(&state, task, &base).await
 }
 

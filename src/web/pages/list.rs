@@ -129,10 +129,11 @@ async fn today(state: &AppState) -> Result<Option<String>, WebError> {
 
 /// Says that something changed; the script then fetches the list again.
 pub(in crate::web) async fn live(State(state): State<AppState>) -> Response {
-    let listening = (state.db.changes(), state.shutdown.clone());
-    streamed(stream::unfold(listening, async |(mut changes, shutdown)| {
+    let listening = (state.db.changes(), state.vitals.obstacles.clone(), state.shutdown.clone());
+    streamed(stream::unfold(listening, async |(mut changes, mut obstacles, shutdown)| {
         let changed = tokio::select! {
-            changed = changes.recv() => changed,
+            changed = changes.recv() => changed.map(drop),
+            Ok(()) = obstacles.changed() => Ok(()),
             () = shutdown.cancelled() => return None,
         };
         if changed == Err(RecvError::Closed) {
@@ -142,7 +143,7 @@ pub(in crate::web) async fn live(State(state): State<AppState>) -> Response {
         tokio::time::sleep(LIVE_PAUSE).await;
         // A browser drops an event without data.
         let event = sse::Event::default().event("change").data("list");
-        Some((Ok::<_, Infallible>(event), (changes.resubscribe(), shutdown)))
+        Some((Ok::<_, Infallible>(event), (changes.resubscribe(), obstacles, shutdown)))
     }))
 }
 

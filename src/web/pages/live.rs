@@ -3,7 +3,7 @@
 //! The data of a message is HTML: elements with ids, which take the place of those on the page or are added to the
 //! story. The id of a message is the last event in it, so a connection that broke off goes on where it was.
 
-use std::{convert::Infallible, time::Duration};
+use std::convert::Infallible;
 
 use askama::Template;
 use axum::{
@@ -12,10 +12,10 @@ use axum::{
     response::{IntoResponse, Response, sse},
 };
 use futures_util::stream;
-use tokio::time::timeout;
 
 use super::{
     story::{BlockPiece, Story},
+    surroundings::Surroundings,
     task_view::{StatePiece, TaskView},
 };
 use crate::{
@@ -26,16 +26,15 @@ use crate::{
         error::WebError,
         extract::{Query, TaskPath},
         feed::Feed,
+        notice::{self, NoticesPiece},
     },
 };
-
-/// How often the place in the queue is looked up again.
-const QUEUE_PAUSE: Duration = Duration::from_secs(5);
 
 struct Telling {
     state: AppState,
     id: TaskId,
     feed: Feed,
+    surroundings: Surroundings,
     story: Story,
     status: Status,
 }
@@ -51,7 +50,8 @@ pub(in crate::web) async fn get(
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
     let story = Story::resume(&state, &id, after).await?;
-    let telling = Telling { state, id, feed, story, status: task.status };
+    let surroundings = Surroundings::of(&state);
+    let telling = Telling { state, id, feed, surroundings, story, status: task.status };
     Ok(streamed(stream::unfold(telling, async |mut telling| match telling.next().await {
         Ok(Some(message)) => Some((Ok::<_, Infallible>(message), telling)),
         Ok(None) => None,
@@ -65,11 +65,10 @@ pub(in crate::web) async fn get(
 impl Telling {
     /// The next message; `None` when the task has ended or the server stops.
     async fn next(&mut self) -> Result<Option<sse::Event>, WebError> {
-        let pause = if self.status == Status::Queued { QUEUE_PAUSE } else { Duration::MAX };
-        let events = match timeout(pause, self.feed.next()).await {
-            Ok(events) => events?,
-            // Nothing happened, but others in the queue may have moved on.
-            Err(_) => Some(Vec::new()),
+        let events = tokio::select! {
+            biased;
+            events = self.feed.next() => events?,
+            changed = self.surroundings.changed(&self.id, self.status) => changed.map(|()| Some(Vec::new()))?,
         };
         let Some(events) = events else { return Ok(None) };
         let mut html = String::new();
@@ -79,6 +78,7 @@ impl Telling {
         let view = TaskView::load(&self.state, &self.id).await?;
         self.status = view.task.status;
         html.push_str(&StatePiece { view: &view }.render()?);
+        html.push_str(&NoticesPiece { notices: &notice::now(&self.state) }.render()?);
         let message = sse::Event::default().data(html);
         Ok(Some(match events.last() {
             Some(last) => message.id(last.seq.to_string()),

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::{
+    body::Bytes,
     extract::State,
     response::{Redirect, Response},
 };
@@ -76,7 +77,14 @@ pub(in crate::web) async fn cancel(
     Ok(Redirect::to(&format!("/tasks/{id}")))
 }
 
-pub(in crate::web) async fn retry(State(state): State<AppState>, TaskPath(id): TaskPath) -> Result<Redirect, WebError> {
-    let task = submit::again(&state, &id).await?;
+/// The hosts to be let through come as fields of one name, as boxes do that are ticked.
+pub(in crate::web) async fn retry(
+    State(state): State<AppState>,
+    TaskPath(id): TaskPath,
+    form: Bytes,
+) -> Result<Redirect, WebError> {
+    let fields = url::form_urlencoded::parse(&form);
+    let hosts: Vec<String> = fields.filter(|(name, _)| name == "allow_hosts").map(|(_, host)| host.into()).collect();
+    let task = submit::again(&state, &id, &hosts).await?;
     Ok(Redirect::to(&format!("/tasks/{}", task.id)))
 }

@@ -7,6 +7,7 @@ use super::{
     diff::read_patch,
     explanation::Explanation,
     figures,
+    network::{self, HostView},
     patch::{Patch, Room},
     pull_request::PullRequestView,
 };
@@ -37,6 +38,8 @@ pub(super) struct TaskView {
     /// The counts of the changed files.
     pub(super) patch: Option<Patch>,
     pub(super) artifacts: Vec<artifacts::Artifact>,
+    /// By host, refused ones first.
+    pub(super) network: Vec<HostView>,
 }
 
 /// The view on its own, as the live stream sends it; the page includes the same template.
@@ -89,6 +92,7 @@ impl TaskView {
             Some(_) => read_patch(folder.clone(), ROOM).await?.map(|(patch, _)| patch),
             None => None,
         };
+        let network = network::read(folder.clone()).await?;
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
         let pull_request = PullRequestView::of(state, &task).await;
         Ok(Self {
@@ -101,6 +105,7 @@ impl TaskView {
             cost_unknown,
             patch,
             artifacts,
+            network,
         })
     }
 
@@ -139,6 +144,24 @@ impl TaskView {
 
     pub(super) fn comment(&self) -> Option<&str> {
         self.task.feedback.as_ref()?.comment.as_deref()
+    }
+
+    pub(super) fn host_count(&self) -> u64 {
+        self.network.len() as u64
+    }
+
+    pub(super) fn refused_hosts(&self) -> usize {
+        self.network.iter().filter(|host| host.refused > 0).count()
+    }
+
+    /// Whether a host that was refused could be let through the next time.
+    pub(super) fn can_allow_hosts(&self) -> bool {
+        self.task.status.is_final() && self.network.iter().any(|host| host.pattern.is_some())
+    }
+
+    /// It may be why the task failed.
+    pub(super) fn is_network_open(&self) -> bool {
+        self.task.status == Status::Failed && self.refused_hosts() > 0
     }
 
     /// Since when it runs.

@@ -4,6 +4,7 @@ use super::{FieldError, GitSource, Submission, Upload};
 use crate::{
     config::{Config, UnknownPrice},
     domain::{
+        host_pattern::HostPattern,
         limits::LimitsWish,
         model_name::ModelName,
         source::{RepoUrl, Source},
@@ -13,6 +14,7 @@ use crate::{
 };
 
 const MAX_IMAGE_BYTES: usize = 255;
+const MAX_HOSTS: usize = 100;
 const MAX_STEPS: u32 = 10_000;
 const MAX_TIMEOUT_S: u64 = 7 * 24 * 3600;
 
@@ -46,7 +48,7 @@ pub(super) fn check(
     }
     match (source, instruction, mode, model, image) {
         (Ok(source), Ok(instruction), Ok(mode), Ok(model), Ok(image)) if errors.is_empty() => {
-            Ok(NewTask { source, instruction, mode, model, image, limits: submission.limits })
+            Ok(NewTask { source, instruction, mode, model, image, limits: submission.limits, allow_hosts: Vec::new() })
         }
         _ => Err(errors),
     }
@@ -113,6 +115,32 @@ pub(super) fn allowed(image: &str, config: &Config) -> Result<(), FieldError> {
         "{image} may not be used here; leave the image out to use {own}, or have it put on [sandbox] allowed_images"
     );
     Err(FieldError { kind: "image_not_allowed".to_owned(), ..FieldError::new("image", &message) })
+}
+
+/// The hosts of a task with more of them.
+pub(super) fn more_hosts(
+    mut known: Vec<HostPattern>,
+    more: &[String],
+    config: &Config,
+) -> Result<Vec<HostPattern>, FieldError> {
+    let wrong = |message: &dyn ToString| FieldError::new("allow_hosts", &message.to_string());
+    if !more.is_empty() && !config.sandbox.has_proxy() {
+        return Err(wrong(
+            &"nothing goes through a proxy here; set [sandbox] setup_network or agent_network to \"proxied\"",
+        ));
+    }
+    for text in more {
+        let pattern: HostPattern = text.trim().parse().map_err(|error| wrong(&error))?;
+        if !known.contains(&pattern) {
+            known.push(pattern);
+        }
+    }
+    if known.len() > MAX_HOSTS {
+        return Err(wrong(&format!(
+            "a task may have {MAX_HOSTS} of them; put hosts that all tasks need on [sandbox] proxy_allow"
+        )));
+    }
+    Ok(known)
 }
 
 fn limits(wish: &LimitsWish) -> Vec<FieldError> {

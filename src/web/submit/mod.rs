@@ -86,10 +86,12 @@ pub(super) async fn submit(state: &AppState, submission: Submission, upload: Opt
     queue(state, new, upload).await
 }
 
-/// Queues a task like one there was: the same source, instruction, model and limits.
-pub(super) async fn again(state: &AppState, id: &TaskId) -> Result<Task, WebError> {
+/// Queues a task like one there was: the same source, instruction, model, limits and hosts, and these hosts too.
+pub(super) async fn again(state: &AppState, id: &TaskId, more_hosts: &[String]) -> Result<Task, WebError> {
     let task = state.db.task(id).await?;
-    check::allowed(&task.image, &state.config).map_err(|error| WebError::Invalid { fields: vec![error] })?;
+    let invalid = |error: FieldError| WebError::Invalid { fields: vec![error] };
+    check::allowed(&task.image, &state.config).map_err(invalid)?;
+    let allow_hosts = check::more_hosts(task.allow_hosts, more_hosts, &state.config).map_err(invalid)?;
     let upload = match &task.source {
         Source::Git { .. } => None,
         Source::Archive { name, bytes } => {
@@ -111,6 +113,7 @@ pub(super) async fn again(state: &AppState, id: &TaskId) -> Result<Task, WebErro
         model: Some(task.model),
         image: Some(task.image),
         limits,
+        allow_hosts,
     };
     queue(state, new, upload).await
 }

@@ -1,6 +1,8 @@
 //! A door in front of Docker's socket that a test shuts: the daemon seems to be away, and everybody else keeps it.
 
 use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt,
     path::PathBuf,
     sync::{
         Arc,
@@ -26,6 +28,10 @@ impl DockerDoor {
     pub(crate) fn shut_at(words: &'static str) -> Self {
         let folder = tempfile::Builder::new().prefix("dd").tempdir_in("/tmp").unwrap();
         let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
+        // For a server that is not root as well.
+        for path in [folder.path().to_owned(), folder.path().join("docker.sock")] {
+            std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        }
         let (is_shut, was_shut) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let shut = is_shut.clone();
         let serving = tokio::spawn(async move {

@@ -26,8 +26,9 @@ pub(crate) enum AfterStop {
     TheyLive,
 }
 
-/// Small, with a shell.
-pub(crate) const SMALL_IMAGE: &str = "debian:bookworm-slim";
+/// A shell and what the tests call in it; taken from this machine, for it is known to run here, and loaded at once.
+pub(crate) const SMALL_IMAGE: &str = "atelier-small";
+const PROGRAMS: &str = "/bin/bash /bin/sh /bin/cat /bin/ls /bin/sleep";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl SecondDocker {
@@ -37,7 +38,11 @@ impl SecondDocker {
         let process = launch(folder.path(), &bridge, after_stop);
         let this = Self { process, folder, bridge, after_stop };
         this.answers().await;
-        let load = format!("docker save {SMALL_IMAGE} | docker --host {} load", this.host());
+        let load = format!(
+            "{{ ldd {PROGRAMS} | grep -o '/[^ :]*lib[^ :]*'; printf '%s\\n' {PROGRAMS}; }} | sort -u | sed 's|^/||' |
+             tar --create --dereference --directory / --files-from - | docker --host {} import - {SMALL_IMAGE}",
+            this.host()
+        );
         run("sh", &["-c", &load]);
         this
     }
@@ -57,10 +62,17 @@ impl SecondDocker {
         self.has_ended().await;
     }
 
-    /// SIGKILL.
+    /// SIGKILL. Its containerd follows it, and a new daemon that found it dying would wait for it in vain; the containers
+    /// live on.
     pub(crate) async fn kill(&mut self) {
+        let containerd = std::fs::read_to_string(self.folder.path().join("exec/containerd/containerd.pid")).unwrap();
         self.signal("KILL");
         self.has_ended().await;
+        let asked = Instant::now();
+        while Path::new("/proc").join(containerd.trim()).exists() {
+            assert!(asked.elapsed() < PATIENCE, "the containerd of the second daemon does not end");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn start_again(&mut self) {

@@ -33,7 +33,10 @@ async fn f26_the_conversation_goes_on_in_a_new_container_and_no_call_is_made_twi
     task.completed().await;
     let results = task.tool_results().await;
     let told = results[1]["message"].as_str().unwrap();
-    assert!(told.contains("machine was restarted") && results[1]["status"] == "failure", "{told}");
+    assert!(
+        told.contains("was restarted and the container is a new one") && results[1]["status"] == "failure",
+        "{told}"
+    );
     assert_eq!(results[2]["stdout"], "one\ntwo\n");
     assert_eq!(model.received().len(), 4, "no question was asked twice");
     assert_eq!(mentions(&notes(&task).await, "new container (attempt 2 of 3)"), 1);

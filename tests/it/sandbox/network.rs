@@ -2,10 +2,15 @@
 
 use std::net::TcpListener;
 
+use reqwest::Method;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{running, stdout};
-use crate::harness::{Settings, Zip, sh};
+use crate::{
+    harness::{Settings, Zip, sh},
+    model_server::Reply,
+};
 
 #[tokio::test]
 async fn r27_the_agent_has_no_network_whether_there_was_a_setup_or_not() {
@@ -187,10 +192,106 @@ async fn r28_a_setup_without_network_reaches_what_the_proxy_lets_through_and_not
     assert!(ledger.contains(&format!("CONNECT 127.0.0.1:{listed} let through")), "{ledger}");
     assert!(ledger.contains(&format!("GET 127.0.0.1:{other} refused")), "{ledger}");
     assert!(ledger.contains("GET 169.254.169.254:80 refused"), "{ledger}");
+    assert!(ledger.contains(&format!("127.0.0.1:{listed} brought ")), "{ledger}");
     let warnings = task.events_of("warning").await;
     assert_eq!(warnings.len(), 2, "one a host: {warnings:?}");
+    let uses = task.now().await["network"].clone();
+    assert_eq!((&uses[0]["refused"], &uses[1]["refused"], &uses[2]["refused"]), (&json!(2), &json!(1), &json!(0)));
+    assert!(uses[2]["let_through"] == 3 && uses[2]["bytes"].as_u64() > Some(15), "{uses}");
     let agent = &task.tool_results().await[0];
     assert_ne!(agent["returncode"], 0, "the agent has no proxy: {agent}");
+}
+
+#[tokio::test]
+async fn r28_a_refused_host_is_led_back_to_its_line_and_allowed_for_one_retry() {
+    let port = hello().await;
+    let settings =
+        Settings::new().set("sandbox.setup_network", "proxied").set("sandbox.setup_allow", vec!["127.0.0.1"]);
+    let (atelier, model) = running(&["true"], settings).await;
+    let setup = format!(
+        "#!/bin/sh\necho first\necho 'fetching the greeting'\nsleep 0.2\nexec curl -sS -f -m 5 --noproxy '' http://127.0.0.1:{port}/\n"
+    );
+    let task = atelier.submit_zip(Zip::new().executable("setup.sh", &setup), "Go.", &[]).await;
+    let ended = task.failed("setup_failed").await;
+    let refused = &ended["network"][0];
+    let host = format!("127.0.0.1:{port}");
+    assert_eq!((&refused["host"], &refused["pattern"]), (&json!("127.0.0.1"), &json!(host)), "{refused}");
+    assert_eq!(refused["asked_by"], json!(["2: fetching the greeting"]));
+    let page = atelier.get(&format!("/tasks/{}", task.id)).await.text().await.unwrap();
+    for piece in ["Allow and retry", "2: fetching the greeting", &format!("value=\"{host}\"")] {
+        assert!(page.contains(piece), "{piece} in {page}");
+    }
+
+    let retry = format!("/api/tasks/{}/retry", task.id);
+    assert_eq!(atelier.post_json(&retry, &json!({"allow_hosts": ["a b"]})).await.status(), 422);
+    let created: Value = atelier.post_json(&retry, &json!({"allow_hosts": [host]})).await.json().await.unwrap();
+    let again = atelier.task(created["id"].as_str().unwrap());
+    let ended = again.completed().await;
+    assert_eq!(ended["allow_hosts"], json!([host]));
+    assert_eq!(again.log("setup.log").await.lines().last(), Some("hello"));
+    model.will(Reply::text("Done."));
+    let form = atelier.request(Method::POST, &format!("/tasks/{}/retry", again.id)).body("allow_hosts=pypi.org");
+    let address = form.send().await.unwrap().headers()["location"].to_str().unwrap().to_owned();
+    let third = atelier.task(address.rsplit('/').next().unwrap());
+    assert_eq!(third.completed().await["allow_hosts"], json!([host, "pypi.org"]), "a retry inherits");
+}
+
+#[tokio::test]
+async fn r28_methods_are_held_to_in_plain_http_and_https_is_connect() {
+    let port = hello().await;
+    let settings = Settings::new()
+        .set("sandbox.setup_network", "proxied")
+        .set(
+            "sandbox.proxy_allow",
+            toml::Value::try_from(json!([{"host": format!("127.0.0.1:{port}"), "methods": ["GET"]}])).unwrap(),
+        )
+        .set("sandbox.setup_allow", vec!["127.0.0.1"]);
+    let (atelier, _model) = running(&["true"], settings).await;
+    let curl = format!("curl -sS -m 5 --noproxy '' http://127.0.0.1:{port}/");
+    let setup = format!("#!/bin/sh\n{curl}; echo\n{curl} -X DELETE\n{curl} -p 2>&1\nexit 0\n");
+    let task = atelier.submit_zip(Zip::new().executable("setup.sh", &setup), "Go.", &[]).await;
+    task.completed().await;
+    let log = task.log("setup.log").await;
+    assert!(log.starts_with("hello\n") && log.matches("hello").count() == 1, "{log}");
+    assert!(log.contains("for GET only"), "{log}");
+    let ledger = task.log("network.log").await;
+    assert!(ledger.contains(&format!("DELETE 127.0.0.1:{port} refused")), "{ledger}");
+    assert!(ledger.contains(&format!("CONNECT 127.0.0.1:{port} refused")), "{ledger}");
+}
+
+#[tokio::test]
+async fn r27_an_agent_behind_the_proxy_has_no_other_network() {
+    let port = hello().await;
+    let settings = || {
+        Settings::new()
+            .set("sandbox.agent_network", "proxied")
+            .set("sandbox.proxy_allow", vec![format!("127.0.0.1:{port}")])
+            .set("sandbox.setup_allow", vec!["127.0.0.1"])
+    };
+    let look = format!(
+        "ls /sys/class/net; curl -sS -m 5 --noproxy '' http://127.0.0.1:{port}/; echo; curl -sS -m 5 http://example.org/; \
+         curl -sS -m 2 --noproxy '*' http://1.1.1.1/ || echo no other"
+    );
+    let with_setup = Zip::new().executable("setup.sh", "#!/bin/sh\nenv | grep -i proxy; ls /sys/class/net\n");
+    for (source, has_setup) in [(Zip::new().file("a", "a").bytes(), false), (with_setup.bytes(), true)] {
+        let (atelier, model) = running(&[&look], settings()).await;
+        let task = atelier.submit_zip_bytes(source, "Fetch.", &[]).await;
+        task.completed().await;
+        let result = task.tool_results().await[0].clone();
+        let said = stdout(&result);
+        assert!(said.starts_with("lo\nhello\n") && said.ends_with("no other\n"), "{result}");
+        assert!(said.contains("not in [sandbox] proxy_allow"), "{result}");
+        let ledger = task.log("network.log").await;
+        assert!(ledger.contains("GET example.org:80 refused: ") && ledger.contains("let through"), "{ledger}");
+        if has_setup {
+            let log = task.log("setup.log").await;
+            assert!(log.contains("eth0") && !log.contains("3128"), "setup has a network of its own: {log}");
+        }
+        let asked = model.received()[0].body.to_string();
+        assert!(asked.contains("The network is an HTTP proxy") && !asked.contains("There is no network."), "{asked}");
+        let told = task.events_of("note").await;
+        assert!(told.iter().any(|note| note["message"].as_str().unwrap().contains("the agent reaches 127.0.0.1")));
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 
 use crate::client::StepClient;
 use crate::orphans::OwnChildren;
+use crate::proxy::Proxy;
 use crate::run_record::RunRecord;
 use crate::task::TaskId;
 use desk::Desk;
@@ -26,6 +27,7 @@ use desk::Desk;
 pub(crate) struct Relay {
     /// The program and its arguments.
     pub(crate) words: Vec<OsString>,
+    pub(crate) proxy: Proxy,
     pub(crate) code: PathBuf,
     pub(crate) task_file: PathBuf,
     pub(crate) listen: SocketAddr,

@@ -30,6 +30,7 @@ pub(super) async fn run(
         .env("MCP_SERVER_URL", format!("http://localhost:{port}"))
         .env("TASK_FILE", &relay.task_file)
         .env("HOME", home())
+        .envs(relay.proxy.variables())
         .current_dir(&relay.code)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

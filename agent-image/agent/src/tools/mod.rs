@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use crate::memory::OomWatch;
 use crate::orphans::OwnChildren;
+use crate::proxy::Proxy;
 use crate::settings::CommandSettings;
 use crate::wire::{OUT_OF_MEMORY, Object};
 use crate::workspace::{Workspace, WorkspaceError};
@@ -87,8 +88,14 @@ impl Tool {
 }
 
 impl<'a> Toolbox<'a> {
-    pub(crate) fn new(workspace: Workspace, commands: CommandSettings, children: &'a OwnChildren) -> Self {
-        Self { workspace, commands: run_command::CommandRunner::new(commands, children), memory: OomWatch::default() }
+    pub(crate) fn new(
+        workspace: Workspace,
+        commands: CommandSettings,
+        proxy: Proxy,
+        children: &'a OwnChildren,
+    ) -> Self {
+        let commands = run_command::CommandRunner::new(commands, proxy, children);
+        Self { workspace, commands, memory: OomWatch::default() }
     }
 
     /// Runs one call. Whatever goes wrong is a result with `status` `failure` and a `message`.

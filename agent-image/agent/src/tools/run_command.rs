@@ -11,6 +11,7 @@ use super::command_process::{self, Ending};
 use super::{ToolError, object};
 use crate::environment::{home, shell, with_path};
 use crate::orphans::OwnChildren;
+use crate::proxy::Proxy;
 use crate::settings::{AGENT_VARIABLES, CommandSettings};
 use crate::wire::Object;
 use crate::workspace::Workspace;
@@ -36,14 +37,15 @@ struct CommandResult {
 #[derive(Debug)]
 pub(super) struct CommandRunner<'a> {
     settings: CommandSettings,
+    proxy: Proxy,
     shell: PathBuf,
     home: PathBuf,
     children: &'a OwnChildren,
 }
 
 impl<'a> CommandRunner<'a> {
-    pub(super) fn new(settings: CommandSettings, children: &'a OwnChildren) -> Self {
-        Self { settings, shell: shell(), home: home(), children }
+    pub(super) fn new(settings: CommandSettings, proxy: Proxy, children: &'a OwnChildren) -> Self {
+        Self { settings, proxy, shell: shell(), home: home(), children }
     }
 
     pub(super) async fn run_command(&self, workspace: &Workspace, arguments: &Arguments) -> Result<Object, ToolError> {
@@ -97,6 +99,7 @@ impl<'a> CommandRunner<'a> {
             .env("HOME", &self.home)
             .env("LANG", "C.UTF-8")
             .env("TERM", "dumb")
+            .envs(self.proxy.variables())
             .current_dir(directory);
         command
     }

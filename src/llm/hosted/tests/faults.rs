@@ -37,7 +37,9 @@ async fn what_passes_is_retryable_and_what_stays_is_not() {
     for (kind, path) in KINDS {
         for status in [429, 500, 502, 503, 529] {
             let error = failure(kind, path, Reply::status(status, "busy").with_header("retry-after", "7")).await;
-            let LlmError::Unavailable { retry_after, message } = &error else { panic!("{kind:?} {status}: {error:?}") };
+            let LlmError::Unavailable { retry_after, message, .. } = &error else {
+                panic!("{kind:?} {status}: {error:?}")
+            };
             assert_eq!(*retry_after, Some(Duration::from_secs(7)), "{kind:?} {status}");
             assert!(message.contains("busy"), "{message}");
             assert_eq!(error.failure().kind, FailureKind::LlmUnavailable);

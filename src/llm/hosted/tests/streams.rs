@@ -101,11 +101,12 @@ impl Wire {
     }
 }
 
-fn unavailable(answer: Result<Answer, LlmError>, word: &str, kind: HostedKind) {
+fn unavailable(answer: Result<Answer, LlmError>, word: &str, kind: HostedKind) -> LlmError {
     let error = answer.unwrap_err();
     assert!(error.to_string().contains(word), "{kind:?}: {error}");
     assert_eq!(error.failure().kind, FailureKind::LlmUnavailable, "{kind:?}: {error}");
     assert!(error.is_retryable());
+    error
 }
 
 /// The most memory this process ever had: each test is a process of its own.
@@ -132,7 +133,9 @@ async fn f17_an_answer_that_goes_on_and_on_ends_with_the_total_timeout() {
     for wire in WIRES {
         let timeouts = Timeouts { total: Duration::from_millis(800), ..QUICK };
         let answer = wire.ask(timeouts, wire.going_on(&wire.piece("so"), Duration::from_millis(50))).await;
-        unavailable(answer, "did not finish its answer within 0.8 s (request_timeout_s)", wire.kind);
+        let error = unavailable(answer, "did not finish its answer within 0.8 s (request_timeout_s)", wire.kind);
+        let usage = error.usage();
+        assert!(usage.input_tokens > 0 && usage.output_tokens > 0, "what came was paid for: {usage:?}");
     }
 }
 
