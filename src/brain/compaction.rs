@@ -33,13 +33,13 @@ impl Session {
             Message::User { text: record_of(self.task.instruction.as_str(), &older.messages) },
         ];
         let request = Request {
-            model_id: self.asked().name.id(),
+            model_id: self.asked(state).name.id(),
             messages: &messages,
             tools: &[],
             max_output_tokens: self.settings.max_output_tokens,
             listener: Listener::default(),
         };
-        let answer = self.answered(self.asked().model, &request, &self.settings.retry).await;
+        let answer = self.answered(self.asked(state).model, &request, &self.settings.retry).await;
         let raw = answer.as_ref().map_or("", |answer| answer.raw.as_str());
         state.transcript.aside("summary", &messages, raw);
         let mut record = Record::default();

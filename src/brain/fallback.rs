@@ -1,8 +1,8 @@
 //! Another model goes on with the conversation when the first is out of reach.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
-use super::session::Session;
+use super::{memory::State, session::Session};
 use crate::{
     domain::model_name::ModelName,
     llm::{LlmError, Model},
@@ -24,9 +24,9 @@ pub(super) struct Asked<'a> {
 }
 
 impl Session {
-    pub(super) fn asked(&self) -> Asked<'_> {
+    pub(super) fn asked(&self, state: &State) -> Asked<'_> {
         match &self.settings.fallback {
-            Some(Fallback { model, name, context_tokens }) if self.fell_back.load(Ordering::Relaxed) => {
+            Some(Fallback { model, name, context_tokens }) if state.counts.fell_back => {
                 Asked { model: model.as_ref(), name, context_tokens: *context_tokens }
             }
             _ => Asked {
@@ -38,12 +38,13 @@ impl Session {
     }
 
     /// From now on the fallback is asked, if there is one and it can help; says so for people. A provider that answered and
-    /// said no would have a reason: that is for a person to decide. A server that starts again tries the first model again.
-    pub(super) fn fall_back(&self, error: &LlmError) -> Option<String> {
+    /// said no would have a reason: that is for a person to decide.
+    pub(super) fn fall_back(&self, state: &mut State, error: &LlmError) -> Option<String> {
         let fallback = self.settings.fallback.as_ref()?;
-        if !matches!(error, LlmError::Unavailable { .. }) || self.fell_back.swap(true, Ordering::Relaxed) {
+        if !matches!(error, LlmError::Unavailable { .. }) || state.counts.fell_back {
             return None;
         }
+        state.counts.fell_back = true;
         Some(format!("{error}. {} goes on in place of {}.", fallback.name, self.task.model))
     }
 }

@@ -54,6 +54,8 @@ pub(super) struct Counts {
     /// How often the critic was asked.
     pub(super) critiques: u32,
     pub(super) told: Told,
+    /// The fallback answers in place of the model.
+    pub(super) fell_back: bool,
     /// Tool calls handed out.
     pub(super) calls: u32,
 }

@@ -1,11 +1,6 @@
 //! One task's conversation: every step is in the database before anybody acts on it.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use atelier_agent::wire::StepRequest;
 use serde_json::Value;
@@ -71,7 +66,6 @@ pub(crate) struct Session {
     pub(super) tools: Vec<Tool>,
     speaker: Speaker,
     pub(super) settings: SessionSettings,
-    pub(super) fell_back: AtomicBool,
     /// None after the database failed: what is in memory may be ahead of the disk then, so it is read anew.
     state: Mutex<Option<State>>,
     pub(super) outcome: mpsc::UnboundedSender<Outcome>,
@@ -94,18 +88,7 @@ impl Session {
         let tools = offer::tools(task.mode, settings.edit_way, &settings.reach);
         let stopping = CancellationToken::new();
         let speaker = Speaker::new(db.clone(), task.id.clone());
-        let session = Self {
-            task,
-            db,
-            tools,
-            speaker,
-            settings,
-            fell_back: AtomicBool::default(),
-            state: Mutex::default(),
-            outcome,
-            over,
-            stopping,
-        };
+        let session = Self { task, db, tools, speaker, settings, state: Mutex::default(), outcome, over, stopping };
         let state = session.recall().await?;
         *session.state.lock().await = Some(state);
         Ok((Arc::new(session), ended))

@@ -51,7 +51,7 @@ impl Session {
             if let Some(failure) = self.limit_reached(state, before.usage).await? {
                 return self.end(state, Outcome::Failed(failure), seq, before).await;
             }
-            if compaction::is_full(state, self.asked().context_tokens) {
+            if compaction::is_full(state, self.asked(state).context_tokens) {
                 self.commit(state, before).await?;
                 self.compact(state).await?;
                 before = Record::default();
@@ -63,7 +63,7 @@ impl Session {
                 Err(error) => {
                     // A try that failed may have cost something all the same.
                     let mut record = Record { usage: error.usage(), ..Record::default() };
-                    if let Some(message) = self.fall_back(&error) {
+                    if let Some(message) = self.fall_back(state, &error) {
                         state.usage = state.usage.plus(record.usage);
                         record.events.push(EventBody::Warning { message });
                         before = record;
@@ -135,13 +135,13 @@ impl Session {
     async fn model_answer(&self, state: &State) -> Result<Answer, LlmError> {
         let settings = &self.settings;
         let request = Request {
-            model_id: self.asked().name.id(),
+            model_id: self.asked(state).name.id(),
             messages: &state.conversation.sent(),
             tools: &self.tools,
             max_output_tokens: settings.max_output_tokens,
             listener: Listener::default(),
         };
-        self.answered(self.asked().model, &request, &settings.retry).await
+        self.answered(self.asked(state).model, &request, &settings.retry).await
     }
 
     /// The answer of any model. Why it waits is shown as a note, each wait before another try as a warning.

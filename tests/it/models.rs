@@ -238,21 +238,27 @@ async fn another_model_goes_on_when_the_first_is_out_of_reach() {
         .set("llm.prices.mock/test-model.output", 1.0)
         .set("llm.prices.other/claude.input", 2.0)
         .set("llm.prices.other/claude.output", 2.0);
-    let atelier = Atelier::start_with(settings).await;
+    let mut atelier = Atelier::start_with(settings).await;
     let edit = json!({"file_path": "a", "new_content": "new\n"});
     model.will(Reply::text("").tool_call("edit_file", edit).usage(1_000_000, 0, 0));
     model.will(Reply::status(503, "overloaded").with_header("retry-after-ms", "10"));
     model.will(Reply::status(503, "overloaded"));
     model.will(Reply::text("").tool_call("run_command", json!({"command": "cat a"})).usage(500_000, 0, 0));
+    model.will(Reply::hang());
+    let id = submitted(&atelier).await.id;
+    while model.received().len() < 5 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     model.will(Reply::text("Done.").usage(500_000, 0, 0));
+    atelier.kill_and_start_again().await;
 
-    let task = submitted(&atelier).await;
+    let task = atelier.task(&id);
     let ended = task.completed().await;
 
     assert_eq!((&ended["steps"], &ended["usage"]["cost_usd"]), (&json!(3), &json!(3.0)), "{ended:#}");
     let asked: Vec<String> =
         model.received().iter().map(|request| request.body["model"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(asked, ["test-model", "test-model", "test-model", "claude", "claude"]);
+    assert_eq!(asked, ["test-model", "test-model", "test-model", "claude", "claude", "claude"], "also after a restart");
     assert!(model.received()[3].body.to_string().contains("new"), "the conversation goes with it");
     let warnings = texts(&task, "warning").await;
     assert!(warnings.last().unwrap().ends_with("other/claude goes on in place of mock/test-model."), "{warnings:?}");
