@@ -21,7 +21,9 @@ use crate::{
         Timeouts, ToolCalls,
     },
     metrics::Metrics,
-    pipeline::{Pipeline, gate::Gate, housekeeping, observer, publisher::Publisher, queue::Queue, recovery, worker},
+    pipeline::{
+        Pipeline, gate::Gate, housekeeping, observer, publisher::Publisher, queue::Queue, recovery, refused_keys, worker,
+    },
     sandbox::{Engine, SandboxError},
     web,
 };
@@ -75,13 +77,21 @@ impl App {
         let engine = Engine::new(config.sandbox.clone(), instance.name().to_owned(), executable);
         let metrics = Metrics::new();
         let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
+        let models = Arc::new(Models::new(providers(&config)?, config.llm.refused_pause, &metrics)?);
         let pipeline = Pipeline {
             publisher: Publisher::new(db.clone(), config.clone(), data_dir.clone()),
-            gate: Gate::new(engine.clone(), queue.clone(), config.clone(), data_dir.clone(), db.clone()),
+            gate: Gate::new(
+                engine.clone(),
+                queue.clone(),
+                config.clone(),
+                data_dir.clone(),
+                db.clone(),
+                models.clone(),
+            ),
             queue,
             db,
             data_dir,
-            models: Arc::new(Models::new(providers(&config)?, &metrics)?),
+            models,
             config: config.clone(),
             engine,
             serve_steps: Arc::new(|listener, session, done| Box::pin(web::serve_steps(listener, session, done))),
@@ -127,6 +137,7 @@ impl App {
         tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().guard_disk(shutdown.clone()));
+        tokio::spawn(refused_keys::ask_again(self.pipeline.clone(), shutdown.clone()));
         tokio::spawn(housekeeping::run(self.pipeline.clone(), vitals.metrics.clone(), shutdown.clone()));
         self.pipeline.publisher.resume(&shutdown).await?;
         let worker = tokio::spawn(worker::run(self.pipeline.clone(), shutdown.clone()));

@@ -249,6 +249,7 @@ pub(crate) struct Export {
 #[derive(Debug)]
 pub(crate) struct Llm {
     pub(crate) max_tries: u32,
+    pub(crate) refused_pause: Duration,
     pub(crate) max_output_tokens: u32,
     /// Where the provider sets no other.
     pub(crate) context_tokens: u64,

@@ -162,6 +162,7 @@ pub(super) struct RawLlm {
     pub(super) idle_timeout_s: u64,
     pub(super) request_timeout_s: u64,
     pub(super) max_tries: u32,
+    pub(super) refused_pause_s: u64,
     pub(super) max_output_tokens: u32,
     pub(super) context_tokens: u64,
     pub(super) providers: BTreeMap<String, RawProvider>,

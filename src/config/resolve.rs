@@ -320,6 +320,7 @@ fn llm(raw: RawLlm) -> Result<Llm, ConfigError> {
     });
     Ok(Llm {
         max_tries: at_least_one("[llm] max_tries", raw.max_tries)?,
+        refused_pause: seconds("[llm] refused_pause_s", raw.refused_pause_s)?,
         max_output_tokens: at_least_one("[llm] max_output_tokens", raw.max_output_tokens)?,
         context_tokens: at_least_one("[llm] context_tokens", raw.context_tokens)?,
         providers: providers.collect::<Result<BTreeMap<_, _>, ConfigError>>()?,

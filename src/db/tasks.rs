@@ -2,7 +2,7 @@
 //! for what people think of it and how it is published.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
+use rusqlite::{Connection, Row, Transaction, named_params, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Db, DbError, Unfinished, events, feedback, unfinished};
@@ -10,6 +10,7 @@ use crate::{
     domain::{
         event::EventBody,
         failure::Failure,
+        model_name::{ModelName, Models},
         patch::DiffSummary,
         task::{Stage, Status, Task},
         task_id::TaskId,
@@ -110,21 +111,14 @@ impl Db {
         .await
     }
 
-    /// Makes the task that waited longest a running one.
-    pub(crate) async fn claim_next(&self) -> Result<Option<Unfinished>, DbError> {
+    /// Makes the task that waited longest a running one, of those whose model is not among `refused`.
+    pub(crate) async fn claim_next(&self, refused: Vec<Models>) -> Result<Option<Unfinished>, DbError> {
         let claimed = self
-            .write(|transaction| {
-                let now = Timestamp::now().to_string();
-                let claimed: Option<String> = transaction
-                    .prepare_cached(
-                        "UPDATE tasks SET status = 'running', started_at = ?1
-                         WHERE position = (SELECT min(position) FROM tasks WHERE status = 'queued')
-                         RETURNING id",
-                    )?
-                    .query_row([now], |row| row.get(0))
-                    .optional()?;
-                let Some(id) = claimed else { return Ok(None) };
-                let id: TaskId = id.parse().map_err(|_| DbError::NoSuchTask)?;
+            .write(move |transaction| {
+                let Some(id) = next_but(transaction, &refused)? else { return Ok(None) };
+                transaction
+                    .prepare_cached("UPDATE tasks SET status = 'running', started_at = ?2 WHERE id = ?1")?
+                    .execute([id.as_str(), &Timestamp::now().to_string()])?;
                 events::append(transaction, &id, &EventBody::Status { status: Status::Running, failure: None })?;
                 let mut statement = transaction.prepare_cached("SELECT * FROM tasks WHERE id = ?1")?;
                 let mut rows = statement.query([id.as_str()])?;
@@ -273,4 +267,18 @@ fn word<T: DeserializeOwned>(text: String) -> Result<T, DbError> {
 
 fn json_option<T: Serialize + DeserializeOwned>(value: Option<&T>) -> Result<Option<String>, DbError> {
     Ok(value.map(redact::to_json).transpose()?)
+}
+
+/// The queued task that waited longest, but for those whose model is among `refused`.
+fn next_but(transaction: &Transaction<'_>, refused: &[Models]) -> Result<Option<TaskId>, DbError> {
+    let mut statement =
+        transaction.prepare_cached("SELECT id, model FROM tasks WHERE status = 'queued' ORDER BY position")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let model = row.get::<_, String>(1)?.parse::<ModelName>();
+        if !model.is_ok_and(|model| refused.iter().any(|refused| refused.contain(&model))) {
+            return Ok(row.get::<_, String>(0)?.parse().ok());
+        }
+    }
+    Ok(None)
 }

@@ -12,6 +12,22 @@ pub(crate) struct ModelName {
     id: String,
 }
 
+/// All models of a provider, or one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Models {
+    Of { provider: String },
+    One(ModelName),
+}
+
+impl Models {
+    pub(crate) fn contain(&self, model: &ModelName) -> bool {
+        match self {
+            Self::Of { provider } => model.provider() == provider,
+            Self::One(one) => model == one,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("not a model name: write PROVIDER/model-id, for example openai/gpt-5 (providers are set in [llm.providers])")]
 pub(crate) struct NotAModelName;

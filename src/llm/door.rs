@@ -1,10 +1,7 @@
 //! The door to one provider: how many requests may be under way, how many may begin in a minute, and whether it takes our key.
-//!
-//! A key that was refused is not tried again and again by every task: for a minute nobody asks, then one request may find out
-//! whether it is taken now. An answer opens the door; so does a restart, which reads the key anew.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -15,7 +12,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Answer, Listener, LlmError, Model, Request};
+use super::{Answer, Listener, LlmError, Model, Request, refusals::Refusals};
 
 /// How much of a provider may be used at once; `None` for as much as one likes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -32,34 +29,26 @@ pub(super) struct Door<M> {
     places: Semaphore,
     /// When the requests of the last minute began, the oldest first.
     begun: Mutex<VecDeque<Instant>>,
-    /// Of a model (403), or of the key itself (401).
-    refusals: Mutex<HashMap<Option<String>, Refusal>>,
+    refusals: Arc<Refusals>,
     inner: Arc<M>,
-}
-
-#[derive(Debug, Clone)]
-struct Refusal {
-    error: LlmError,
-    /// When somebody may try again.
-    until: Instant,
 }
 
 const MINUTE: Duration = Duration::from_mins(1);
 
 impl<M: Model> Door<M> {
-    pub(super) fn new(provider: String, pace: Pace, inner: Arc<M>) -> Self {
+    pub(super) fn new(provider: String, pace: Pace, refusals: Arc<Refusals>, inner: Arc<M>) -> Self {
         let places = Semaphore::new(pace.max_concurrent.unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS));
-        Self { provider, pace, places, begun: Mutex::default(), refusals: Mutex::default(), inner }
+        Self { provider, pace, places, begun: Mutex::default(), refusals, inner }
     }
 
     async fn pass(&self, request: &Request<'_>) -> Result<Answer, LlmError> {
-        self.refused(request.model_id)?;
+        self.refusals.keep_out(request.model_id)?;
         let _place = self.place(request.listener).await;
         self.turn(request.listener).await;
         // The key may have been refused to somebody else meanwhile.
-        self.probe(request.model_id)?;
+        self.refusals.probe(request.model_id)?;
         let answer = self.inner.answer(request).await;
-        self.learn(request.model_id, answer.as_ref().err());
+        self.refusals.learn(request.model_id, answer.as_ref().err());
         answer
     }
 
@@ -101,68 +90,11 @@ impl<M: Model> Door<M> {
         }
         begun.front().map(|oldest| *oldest + MINUTE)
     }
-
-    fn refused(&self, model_id: &str) -> Result<(), LlmError> {
-        let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let refusal =
-            keys(model_id).into_iter().find_map(|key| refusals.get(&key).filter(|refusal| now < refusal.until));
-        refusal.map_or(Ok(()), |refusal| Err(again(refusal, now)))
-    }
-
-    /// The same; and whoever may try keeps the others out until it knows.
-    fn probe(&self, model_id: &str) -> Result<(), LlmError> {
-        self.refused(model_id)?;
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys(model_id) {
-            if let Some(refusal) = refusals.get_mut(&key) {
-                refusal.until = Instant::now() + MINUTE;
-            }
-        }
-        Ok(())
-    }
-
-    fn learn(&self, model_id: &str, error: Option<&LlmError>) {
-        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        match error {
-            None => {
-                for key in keys(model_id) {
-                    if refusals.remove(&key).is_some() {
-                        tracing::info!(provider = self.provider, "the key is accepted again");
-                    }
-                }
-            }
-            Some(error @ LlmError::Refused { status: Some(status @ (401 | 403)), .. }) => {
-                let key = (*status == 403).then(|| model_id.to_owned());
-                let refusal = Refusal { error: error.clone(), until: Instant::now() + MINUTE };
-                if refusals.insert(key, refusal).is_none() {
-                    tracing::error!("{error}; {} is asked once a minute until it answers", self.provider);
-                }
-            }
-            Some(_) => {}
-        }
-    }
 }
 
 impl<M: Model> Model for Door<M> {
     fn answer<'a>(&'a self, request: &'a Request<'a>) -> BoxFuture<'a, Result<Answer, LlmError>> {
         Box::pin(self.pass(request))
-    }
-}
-
-/// A refused key keeps every model out, a refused model only itself.
-fn keys(model_id: &str) -> [Option<String>; 2] {
-    [None, Some(model_id.to_owned())]
-}
-
-fn again(refusal: &Refusal, now: Instant) -> LlmError {
-    match &refusal.error {
-        LlmError::Refused { status, message } => {
-            let seconds = refusal.until.saturating_duration_since(now).as_secs() + 1;
-            let message = format!("{message} (said to an earlier request; it is not asked again for {seconds} s)");
-            LlmError::Refused { status: *status, message }
-        }
-        other => other.clone(),
     }
 }
 
@@ -173,7 +105,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
-    use crate::domain::{conversation::AssistantMessage, usage::Usage};
+    use crate::domain::{conversation::AssistantMessage, model_name::Models, usage::Usage};
 
     /// Counts who comes in, and answers when told to, as told.
     #[derive(Debug, Default)]
@@ -206,7 +138,8 @@ mod tests {
     }
 
     fn door(pace: Pace, room: Room) -> Door<Room> {
-        Door::new("acme".to_owned(), pace, Arc::new(room))
+        let refusals = Refusals::new("acme".to_owned(), MINUTE);
+        Door::new("acme".to_owned(), pace, Arc::new(refusals), Arc::new(room))
     }
 
     async fn ask(door: &Door<Room>, model_id: &str, heard: &Mutex<Vec<String>>) -> Result<Answer, LlmError> {
@@ -256,6 +189,7 @@ mod tests {
             assert!(error.to_string().starts_with("check ACME_KEY") && !error.is_retryable(), "{error}");
         }
         assert_eq!(came(), 1);
+        assert_eq!(door.refusals.standing()[0].models, Models::Of { provider: "acme".to_owned() });
         tokio::time::advance(MINUTE).await;
         assert!(ask(&door, "m", &heard).await.is_err() && ask(&door, "m", &heard).await.is_err());
         assert_eq!(came(), 2);
@@ -265,6 +199,7 @@ mod tests {
             ask(&door, "other", &heard).await.unwrap();
         }
         assert_eq!(came(), 5);
+        assert_eq!(door.refusals.standing(), []);
     }
 
     #[tokio::test(start_paused = true)]
@@ -276,5 +211,6 @@ mod tests {
         *door.inner.refuses.lock().unwrap() = None;
         assert!(ask(&door, "secret", &heard).await.is_err() && ask(&door, "open", &heard).await.is_ok());
         assert_eq!(door.inner.came.load(Ordering::SeqCst), 2);
+        assert_eq!(door.refusals.standing()[0].models, Models::One("acme/secret".parse().unwrap()));
     }
 }

@@ -20,8 +20,10 @@ use crate::{
     domain::{
         day_budget::DayLimitReached,
         failure::{Failure, FailureKind},
+        model_name::{ModelName, Models},
     },
     host,
+    llm::{self, Refusal},
     sandbox::{Engine, EngineFacts},
 };
 
@@ -53,6 +55,8 @@ pub(crate) enum Obstacle {
     },
     /// Ends by itself with the day.
     DayBudget(DayLimitReached),
+    /// A provider does not take the key. Only tasks for it wait.
+    Provider(Refusal),
     /// In bytes. Only while other tasks run: alone, a task may always try.
     Memory {
         free: u64,
@@ -69,8 +73,21 @@ impl Obstacle {
             Self::OldEngine { .. } => "engine_outdated",
             Self::Disk { .. } => "disk_reserve",
             Self::DayBudget(_) => "day_budget",
+            Self::Provider(_) => "key_refused",
             Self::Memory { .. } => "memory",
         }
+    }
+
+    /// Whether it keeps a task for this model from starting.
+    pub(crate) fn concerns(&self, model: &ModelName) -> bool {
+        match self {
+            Self::Provider(refusal) => refusal.models.contain(model),
+            _ => true,
+        }
+    }
+
+    fn stops_all(&self) -> bool {
+        !matches!(self, Self::Provider(_))
     }
 }
 
@@ -95,6 +112,17 @@ impl fmt::Display for Obstacle {
                 reserve / MIB
             ),
             Self::DayBudget(reached) => write!(formatter, "{reached} Tasks start by themselves then."),
+            Self::Provider(refusal) => {
+                let which = match &refusal.models {
+                    Models::Of { provider } => format!("models of {provider}"),
+                    Models::One(model) => model.to_string(),
+                };
+                write!(
+                    formatter,
+                    "{}. New tasks for {which} wait and start by themselves once it answers.",
+                    refusal.reason
+                )
+            }
             Self::Memory { free, needed } => write!(
                 formatter,
                 "{} MB of memory are free and a task may need {} MB; the next one starts when a running one has ended.",
@@ -112,6 +140,7 @@ struct Shared {
     config: Arc<Config>,
     data_dir: DataDir,
     db: Db,
+    models: Arc<llm::Models>,
     obstacles: watch::Sender<Obstacles>,
     /// Of an old engine.
     warned: Once,
@@ -136,9 +165,18 @@ pub(super) fn disk_full() -> Failure {
 }
 
 impl Gate {
-    pub(crate) fn new(engine: Engine, queue: Queue, config: Arc<Config>, data_dir: DataDir, db: Db) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        queue: Queue,
+        config: Arc<Config>,
+        data_dir: DataDir,
+        db: Db,
+        models: Arc<llm::Models>,
+    ) -> Self {
         let (obstacles, _) = watch::channel(Obstacles::from([Obstacle::Starting]));
-        Self { shared: Arc::new(Shared { engine, queue, config, data_dir, db, obstacles, warned: Once::new() }) }
+        Self {
+            shared: Arc::new(Shared { engine, queue, config, data_dir, db, models, obstacles, warned: Once::new() }),
+        }
     }
 
     /// What was in the way at the last look, and from then on.
@@ -201,11 +239,12 @@ impl Gate {
         }
     }
 
-    /// Waits until nothing is in the way. Always looks for itself first.
+    /// Waits until nothing is in everybody's way. Always looks for itself first.
     pub(super) async fn open(&self) {
-        while !self.look().await.is_empty() {
+        let is_open = |seen: &Obstacles| !seen.iter().any(Obstacle::stops_all);
+        while !is_open(&self.look().await) {
             let mut obstacles = self.obstacles();
-            if obstacles.wait_for(|seen| seen.is_empty()).await.is_err() {
+            if obstacles.wait_for(is_open).await.is_err() {
                 return;
             }
         }
@@ -225,8 +264,8 @@ impl Gate {
             Ok(Err(error)) => Some(Obstacle::Docker { cause: error.to_string() }),
             Err(_) => Some(Obstacle::Docker { cause: format!("no answer within {} s", DOCKER_PATIENCE.as_secs()) }),
         };
-        let seen: Obstacles =
-            [docker, self.disk(), self.day_budget().await, self.memory()].into_iter().flatten().collect();
+        let for_all = [docker, self.disk(), self.day_budget().await, self.memory()].into_iter().flatten();
+        let seen: Obstacles = for_all.chain(shared.models.refused().into_iter().map(Obstacle::Provider)).collect();
         shared.obstacles.send_if_modified(|known| {
             let is_news = *known != seen;
             if is_news {
@@ -282,6 +321,8 @@ fn tell(known: &[Obstacle], seen: &[Obstacle]) {
     for obstacle in seen.iter().filter(|obstacle| !is_in(known, obstacle.kind())) {
         match obstacle {
             Obstacle::Docker { cause } => tracing::warn!(cause, "no task starts: Docker does not answer"),
+            // The model room said so when it happened.
+            Obstacle::Provider(_) => {}
             other => tracing::warn!("no task starts: {other}"),
         }
     }

@@ -12,6 +12,7 @@ pub(crate) mod publisher;
 pub(crate) mod queue;
 pub(crate) mod recovery;
 mod references;
+pub(crate) mod refused_keys;
 mod resume;
 mod run_task;
 mod stages;

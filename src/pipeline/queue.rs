@@ -137,6 +137,11 @@ impl Queue {
         }
     }
 
+    /// A task that had to wait may start now.
+    pub(super) fn look_again(&self) {
+        self.shared.submitted.notify_one();
+    }
+
     /// Waits until a task may have come.
     pub(super) async fn submitted(&self) {
         self.shared.submitted.notified().await;

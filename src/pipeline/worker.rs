@@ -49,13 +49,14 @@ async fn next(
         () = shutdown.cancelled() => return None,
         slot = slots.clone().acquire_owned() => slot.ok()?,
     };
+    let refused = || pipeline.models.refused().into_iter().map(|refusal| refusal.models).collect();
     loop {
         tokio::select! {
             biased;
             () = shutdown.cancelled() => return None,
             () = pipeline.gate.open() => {}
         }
-        match pipeline.db.claim_next().await {
+        match pipeline.db.claim_next(refused()).await {
             Ok(Some(claimed)) => return Some((claimed, slot)),
             Ok(None) => {}
             Err(error) => tracing::error!(%error, "cannot claim a task; trying again with the next submission"),

@@ -40,7 +40,11 @@ pub(super) fn current() -> Vec<String> {
 /// What passes by itself within a task's time is told on the page of the task that waits.
 fn is_for_everybody(obstacle: &Obstacle) -> bool {
     match obstacle {
-        Obstacle::Docker { .. } | Obstacle::OldEngine { .. } | Obstacle::Disk { .. } | Obstacle::DayBudget(_) => true,
+        Obstacle::Docker { .. }
+        | Obstacle::OldEngine { .. }
+        | Obstacle::Disk { .. }
+        | Obstacle::DayBudget(_)
+        | Obstacle::Provider(_) => true,
         Obstacle::Starting | Obstacle::Memory { .. } => false,
     }
 }

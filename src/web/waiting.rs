@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{AppState, error::WebError};
-use crate::domain::{task::Status, task_id::TaskId};
+use crate::domain::{model_name::ModelName, task::Status, task_id::TaskId};
 
 /// A place in the queue.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -12,18 +12,18 @@ pub(super) struct Waiting {
     /// 1 is the next to start.
     position: u64,
     /// What it waits for: `next` (it starts in a moment), `busy` (as many run as may), or what keeps every task from
-    /// starting: `docker_unavailable`, `disk_reserve`, `day_budget`, `memory`, `starting`, `stopping`.
+    /// starting: `docker_unavailable`, `disk_reserve`, `day_budget`, `memory`, `starting`, `stopping`, or all for its model: `key_refused`.
     reason: &'static str,
     /// The reason for people.
     pub(super) message: String,
 }
 
 impl Waiting {
-    pub(super) async fn of(state: &AppState, id: &TaskId) -> Result<Self, WebError> {
+    pub(super) async fn of(state: &AppState, id: &TaskId, model: &ModelName) -> Result<Self, WebError> {
         let position = state.db.queue_position(id).await? + 1;
         let running = state.db.count_tasks(Status::Running).await?;
         let most = state.config.queue.max_running;
-        let obstacle = state.vitals.obstacles.borrow().first().cloned();
+        let obstacle = state.vitals.obstacles.borrow().iter().find(|obstacle| obstacle.concerns(model)).cloned();
         let (reason, message) = match obstacle {
             _ if state.shutdown.is_cancelled() => {
                 ("stopping", "The server is stopping; it starts the task after its next start.".to_owned())

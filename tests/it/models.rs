@@ -177,17 +177,43 @@ async fn f17_a_summary_that_fails_in_any_way_ends_no_task() {
 }
 
 #[tokio::test]
-async fn f16_a_refused_key_is_named_and_not_tried_by_every_task() {
-    let model = ModelServer::start().await;
-    let atelier = Atelier::start_with(impatient("anthropic", &model.url())).await;
+async fn f16_tasks_wait_while_their_provider_refuses_the_key_and_others_go_on() {
+    let (model, other) = (ModelServer::start().await, ModelServer::start().await);
+    let settings = impatient("anthropic", &model.url())
+        .set("llm.refused_pause_s", 1)
+        .set("llm.providers.other.kind", "openai")
+        .set("llm.providers.other.base_url", other.url())
+        .set("llm.providers.other.api_key_env", VARIABLE);
+    let atelier = Atelier::start_with(settings).await;
     for _ in 0..3 {
         model.will(Reply::status(401, "invalid x-api-key"));
-        let ended = submitted(&atelier).await.failed("llm_error").await;
-        assert!(message(&ended).contains(VARIABLE) && message(&ended).contains("invalid x-api-key"), "{ended:#}");
     }
-    assert_eq!(model.received().len(), 1);
+    let ended = submitted(&atelier).await.failed("llm_error").await;
+    assert!(message(&ended).contains(VARIABLE) && message(&ended).contains("invalid x-api-key"), "{ended:#}");
     let log = atelier.server_log();
     assert!(log.contains("ERROR") && log.contains(VARIABLE), "{log}");
+
+    let waits = submitted(&atelier).await;
+    other.will(Reply::text("Done."));
+    atelier.submit_zip(Zip::new().file("a", "a\n"), "Go.", &[("model", "other/m")]).await.completed().await;
+    let waiting = loop {
+        let task = atelier.get_json(&format!("/api/tasks/{}", waits.id)).await;
+        assert_eq!(task["status"], "queued");
+        if task["queue"]["reason"] == "key_refused" {
+            break task;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(waiting["queue"]["message"].as_str().unwrap().contains(VARIABLE), "{waiting:#}");
+    let page = atelier.get("/").await.text().await.unwrap();
+    assert!(page.contains("New tasks for models of mock wait"), "{page}");
+
+    // The question that finds out, and the task's own.
+    model.will(Reply::text("Yes."));
+    model.will(Reply::text("Done."));
+    waits.completed().await;
+    let words: Vec<_> = model.received().iter().map(|request| request.body["max_tokens"] == 16).collect();
+    assert_eq!(words, [false, true, true, true, false]);
 }
 
 #[tokio::test]

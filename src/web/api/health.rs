@@ -74,7 +74,7 @@ pub(in crate::web) async fn ready(State(state): State<AppState>) -> (StatusCode,
             Obstacle::Starting | Obstacle::Docker { .. } | Obstacle::OldEngine { .. } => docker = Check::Unavailable,
             Obstacle::Disk { .. } => disk = Check::Unavailable,
             // Others run, or have used up the day: that is what being ready is for. What they cost is not for anybody.
-            Obstacle::Memory { .. } | Obstacle::DayBudget(_) => continue,
+            Obstacle::Memory { .. } | Obstacle::DayBudget(_) | Obstacle::Provider(_) => continue,
         }
         note(obstacle.kind(), obstacle);
     }

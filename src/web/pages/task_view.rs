@@ -77,7 +77,7 @@ impl TaskView {
         let last = state.db.last_seq(id).await?;
         let recent = state.db.events_after(id, last.saturating_sub(1), 1).await?;
         let now = match task.status {
-            Status::Queued => Some((why_it_waits(state, id).await?, task.created_at)),
+            Status::Queued => Some((why_it_waits(state, &task).await?, task.created_at)),
             Status::Running => recent.last().or(outline.last()).map(|event| (what_happens(event, &task), event.at)),
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
@@ -201,8 +201,8 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
     Stage::ALL.into_iter().filter(is_published).map(view).collect()
 }
 
-async fn why_it_waits(state: &AppState, id: &TaskId) -> Result<String, WebError> {
-    Ok(Waiting::of(state, id).await?.message)
+async fn why_it_waits(state: &AppState, task: &Task) -> Result<String, WebError> {
+    Ok(Waiting::of(state, &task.id, &task.model).await?.message)
 }
 
 fn what_happens(event: &Event, task: &Task) -> String {

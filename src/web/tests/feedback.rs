@@ -16,7 +16,7 @@ async fn task(site: &Site) -> TaskId {
 
 async fn ended(site: &Site) -> TaskId {
     let id = task(site).await;
-    site.state.db.claim_next().await.unwrap();
+    site.state.db.claim_next(Vec::new()).await.unwrap();
     site.state.db.end_task(&id, Ending::Completed).await.unwrap();
     id
 }

@@ -67,7 +67,7 @@ async fn a_queued_task_knows_its_place_and_what_it_waits_for() {
     };
     let place = |position, reason: &str| (Some(position), Some(reason.to_owned()));
     assert_eq!(places().await, [place(1, "next"), place(2, "busy"), place(3, "busy")]);
-    site.state.db.claim_next().await.unwrap();
+    site.state.db.claim_next(Vec::new()).await.unwrap();
     assert_eq!(places().await, [(None, None), place(1, "busy"), place(2, "busy")]);
 }
 

@@ -46,7 +46,7 @@ async fn events_resume_without_a_gap_or_a_double() {
     let site = Site::new().await;
     let id = submitted(&site).await;
     let db = &site.state.db;
-    db.claim_next().await.unwrap();
+    db.claim_next(Vec::new()).await.unwrap();
     db.enter_stage(&id, Stage::Fetch).await.unwrap();
     let stream = tokio::spawn({
         let (router, path) = (site.router.clone(), format!("/api/tasks/{id}/events"));
@@ -155,7 +155,7 @@ async fn hostile_text_stays_text_on_every_page() {
     let id: TaskId =
         site.post_json("/api/tasks", &task.to_string()).await.json()["id"].as_str().unwrap().parse().unwrap();
     let db = &site.state.db;
-    db.claim_next().await.unwrap();
+    db.claim_next(Vec::new()).await.unwrap();
     let arguments = serde_json::json!({"command": hostile, "file_path": hostile});
     let result = serde_json::json!({"status": "failure", "message": hostile, "stdout": hostile, "content": hostile,
         "diff": format!("--- a/{hostile}\n+++ b/{hostile}\n@@ -0,0 +1 @@ {hostile}\n+{hostile}\n")});

@@ -50,7 +50,7 @@ async fn submitted(site: &Site, task: &str) -> TaskId {
 async fn running(site: &Site) -> TaskId {
     let id = submitted(site, "Mend the greeting.\nIt is misspelt.").await;
     let db = &site.state.db;
-    db.claim_next().await.unwrap();
+    db.claim_next(Vec::new()).await.unwrap();
     for stage in [Stage::Fetch, Stage::Setup, Stage::Agent] {
         db.enter_stage(&id, stage).await.unwrap();
     }

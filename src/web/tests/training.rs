@@ -21,7 +21,7 @@ async fn completed(site: &Site, conversation: Value, events: Vec<EventBody>) -> 
     let answer = site.post_json("/api/tasks", &body.to_string()).await;
     let id: TaskId = answer.json()["id"].as_str().unwrap().parse().unwrap();
     let db = &site.state.db;
-    db.claim_next().await.unwrap();
+    db.claim_next(Vec::new()).await.unwrap();
     let messages: Vec<Message> = serde_json::from_value(conversation).unwrap();
     db.record(&id, Record { messages, events, ..Record::default() }).await.unwrap();
     let tools = json!([{"name": "ls", "description": "Lists.", "parameters": {"type": "object"}}]);
