@@ -22,7 +22,8 @@ use crate::{
     },
     metrics::Metrics,
     pipeline::{
-        Pipeline, gate::Gate, housekeeping, observer, publisher::Publisher, queue::Queue, recovery, refused_keys, worker,
+        Pipeline, gate::Gate, housekeeping, observer, publisher::Publisher, queue::Queue, recovery, refused_keys,
+        worker,
     },
     sandbox::{Engine, SandboxError},
     web,

@@ -19,7 +19,7 @@ use super::{
     task_view::{StatePiece, TaskView},
 };
 use crate::{
-    domain::{task::Status, task_id::TaskId},
+    domain::task::Task,
     web::{
         AppState,
         api::events::{After, streamed},
@@ -32,11 +32,10 @@ use crate::{
 
 struct Telling {
     state: AppState,
-    id: TaskId,
+    task: Task,
     feed: Feed,
     surroundings: Surroundings,
     story: Story,
-    status: Status,
 }
 
 pub(in crate::web) async fn get(
@@ -51,7 +50,7 @@ pub(in crate::web) async fn get(
     };
     let story = Story::resume(&state, &id, after).await?;
     let surroundings = Surroundings::of(&state);
-    let telling = Telling { state, id, feed, surroundings, story, status: task.status };
+    let telling = Telling { state, task, feed, surroundings, story };
     Ok(streamed(stream::unfold(telling, async |mut telling| match telling.next().await {
         Ok(Some(message)) => Some((Ok::<_, Infallible>(message), telling)),
         Ok(None) => None,
@@ -68,17 +67,17 @@ impl Telling {
         let events = tokio::select! {
             biased;
             events = self.feed.next() => events?,
-            changed = self.surroundings.changed(&self.id, self.status) => changed.map(|()| Some(Vec::new()))?,
+            changed = self.surroundings.changed(&self.task) => changed.map(|()| Some(Vec::new()))?,
         };
         let Some(events) = events else { return Ok(None) };
         let mut html = String::new();
         for event in &events {
             html.push_str(&BlockPiece { block: &self.story.tell(event) }.render()?);
         }
-        let view = TaskView::load(&self.state, &self.id).await?;
-        self.status = view.task.status;
+        let view = TaskView::load(&self.state, &self.task.id).await?;
         html.push_str(&StatePiece { view: &view }.render()?);
         html.push_str(&NoticesPiece { notices: &notice::now(&self.state) }.render()?);
+        self.task = view.task;
         let message = sse::Event::default().data(html);
         Ok(Some(match events.last() {
             Some(last) => message.id(last.seq.to_string()),

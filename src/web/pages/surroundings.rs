@@ -5,7 +5,10 @@ use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 
 use crate::{
-    domain::{task::Status, task_id::TaskId},
+    domain::{
+        task::{Status, Task},
+        task_id::TaskId,
+    },
     pipeline::gate::Obstacles,
     web::{AppState, error::WebError, notice, waiting::Waiting},
 };
@@ -35,10 +38,10 @@ impl Surroundings {
     }
 
     /// Waits until the page of a task in this status has something new to say. May be dropped while it waits.
-    pub(super) async fn changed(&mut self, id: &TaskId, status: Status) -> Result<(), WebError> {
+    pub(super) async fn changed(&mut self, task: &Task) -> Result<(), WebError> {
         loop {
-            let waiting = match status {
-                Status::Queued => Some(Waiting::of(&self.state, id).await?.message),
+            let waiting = match task.status {
+                Status::Queued => Some(Waiting::of(&self.state, &task.id, &task.model).await?.message),
                 _ => None,
             };
             if self.is_news(waiting) {
@@ -47,7 +50,7 @@ impl Surroundings {
             tokio::select! {
                 Ok(()) = self.obstacles.changed() => {}
                 // The place of who waits changes when another task does.
-                _ = self.changes.recv(), if status == Status::Queued => {}
+                _ = self.changes.recv(), if task.status == Status::Queued => {}
                 // The server ends.
                 else => std::future::pending().await,
             }
