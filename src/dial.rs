@@ -24,13 +24,10 @@ pub(crate) enum DialError {
 /// The name service: a host and a port to its addresses.
 pub(crate) type Lookup = Box<dyn Fn(String, u16) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// For the name service, and for each address: a family that leads nowhere must not use up the time of the other.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-pub(crate) async fn dial(host: &Host, port: u16, policy: &AddressPolicy) -> Result<TcpStream, DialError> {
-    let addresses = resolve(host, port, policy, &ask_the_system()).await?;
-    connect(host, &addresses).await
-}
+/// For each address: a family that leads nowhere must not use up the time of the other.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The system asks its name server again after 5 s, for a packet may get lost.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(12);
 
 pub(crate) fn ask_the_system() -> Lookup {
     Box::new(|host, port| Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }))
@@ -40,10 +37,10 @@ pub(crate) fn ask_the_system() -> Lookup {
 pub(crate) async fn connect(host: &Host, addresses: &[SocketAddr]) -> Result<TcpStream, DialError> {
     let mut reason = String::new();
     for address in addresses {
-        match tokio::time::timeout(TIMEOUT, TcpStream::connect(address)).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => reason = error.to_string(),
-            Err(_) => reason = no_answer(),
+            Err(_) => reason = no_answer(CONNECT_TIMEOUT),
         }
     }
     Err(DialError::Unreachable { host: host.to_string(), reason })
@@ -61,8 +58,8 @@ pub(crate) async fn resolve(
         Host::Ipv4(address) => (vec![(*address, port).into()], Host::Ipv4(*address)),
         Host::Ipv6(address) => (vec![(*address, port).into()], Host::Ipv6(*address)),
         Host::Domain(name) => {
-            let found = tokio::time::timeout(TIMEOUT, lookup(name.clone(), port)).await;
-            let found = found.map_err(|_| unresolved(no_answer()))?;
+            let found = tokio::time::timeout(LOOKUP_TIMEOUT, lookup(name.clone(), port)).await;
+            let found = found.map_err(|_| unresolved(no_answer(LOOKUP_TIMEOUT)))?;
             (found.map_err(|error| unresolved(error.to_string()))?, Host::Domain(name))
         }
     };
@@ -81,6 +78,6 @@ pub(crate) async fn resolve(
     }
 }
 
-fn no_answer() -> String {
-    format!("no answer for {} s", TIMEOUT.as_secs())
+fn no_answer(waited: Duration) -> String {
+    format!("no answer for {} s", waited.as_secs())
 }

@@ -3,11 +3,14 @@
 //! written down.
 
 use std::{
+    collections::HashMap,
     fs::Permissions,
     io,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
 use hyper::StatusCode;
@@ -19,7 +22,7 @@ use tokio_util::{
 use url::Host;
 
 use crate::{
-    dial::dial,
+    dial::{self, DialError, Lookup, ask_the_system},
     domain::{
         address::AddressPolicy,
         host_rule::{HostRule, Verdict, judge},
@@ -67,6 +70,24 @@ type Ledger = Box<dyn Fn(ExitEntry) + Send + Sync>;
 struct Gate {
     rules: ExitRules,
     ledger: Ledger,
+    lookup: Lookup,
+    /// What was resolved and judged lately: a package manager asks for one host hundreds of times.
+    known: Mutex<HashMap<Target, Known>>,
+}
+
+struct Known {
+    until: Instant,
+    addresses: Vec<SocketAddr>,
+}
+
+const REMEMBERED: Duration = Duration::from_mins(1);
+
+/// Why there is no connection.
+enum NoWay {
+    /// The rules are against it.
+    Forbidden(String),
+    /// They are not, but nobody answers.
+    Unreachable(String),
 }
 
 impl ExitProxy {
@@ -83,7 +104,8 @@ impl ExitProxy {
         let listener = UnixListener::bind(socket)?;
         std::fs::set_permissions(socket, Permissions::from_mode(0o666))?;
         let closed = CancellationToken::new();
-        let gate = Arc::new(Gate { rules, ledger: Box::new(ledger) });
+        let gate =
+            Arc::new(Gate { rules, ledger: Box::new(ledger), lookup: ask_the_system(), known: Mutex::default() });
         let work = forward_proxy::start(listener, gate, closed.clone());
         Ok(Self { socket: socket.to_owned(), running: closed.drop_guard(), work })
     }
@@ -113,10 +135,14 @@ impl forward_proxy::Gate for Gate {
                 (self.ledger)(ExitEntry::LetThrough { method, target });
                 Ok(upstream)
             }
-            Err(reason) => {
+            Err(no_way) => {
+                let (status, reason) = match no_way {
+                    NoWay::Forbidden(reason) => (StatusCode::FORBIDDEN, reason),
+                    NoWay::Unreachable(reason) => (StatusCode::BAD_GATEWAY, reason),
+                };
                 let text = format!("{target} is refused: {reason}");
                 (self.ledger)(ExitEntry::Refused { method, target, reason });
-                Err(Box::new(answer(StatusCode::FORBIDDEN, &text)))
+                Err(Box::new(answer(status, &text)))
             }
         }
     }
@@ -127,14 +153,40 @@ impl forward_proxy::Gate for Gate {
 }
 
 impl Gate {
-    async fn connect(&self, host: &Host, port: u16, method: &str) -> Result<TcpStream, String> {
+    async fn connect(&self, host: &Host, port: u16, method: &str) -> Result<TcpStream, NoWay> {
         match judge(&self.rules.hosts, host, port, method) {
             Verdict::Allowed => {}
-            Verdict::NotListed => return Err(NOT_LISTED.to_owned()),
+            Verdict::NotListed => return Err(NoWay::Forbidden(NOT_LISTED.to_owned())),
             Verdict::NotThisMethod(listed) => {
-                return Err(format!("[sandbox] proxy_allow lists it for {listed} only, and https is CONNECT"));
+                return Err(NoWay::Forbidden(format!(
+                    "[sandbox] proxy_allow lists it for {listed} only, and https is CONNECT"
+                )));
             }
         }
-        dial(host, port, &self.rules.addresses).await.map_err(|error| error.to_string())
+        let addresses = self.addresses(host, port).await?;
+        Ok(dial::connect(host, &addresses).await?)
+    }
+
+    async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        let target = (host.clone(), port);
+        if let Some(known) = self.known().get(&target).filter(|known| known.until > Instant::now()) {
+            return Ok(known.addresses.clone());
+        }
+        let addresses = dial::resolve(host, port, &self.rules.addresses, &self.lookup).await?;
+        self.known().insert(target, Known { until: Instant::now() + REMEMBERED, addresses: addresses.clone() });
+        Ok(addresses)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<Target, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<DialError> for NoWay {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Address(_) => Self::Forbidden(error.to_string()),
+            DialError::Unresolved { .. } | DialError::Unreachable { .. } => Self::Unreachable(error.to_string()),
+        }
     }
 }

@@ -4,6 +4,7 @@ mod access;
 mod kernel;
 mod network;
 mod profile;
+mod registries;
 mod resources;
 mod setup;
 mod speaker;

@@ -104,7 +104,7 @@ impl Drop for Neighbour {
     }
 }
 
-fn own_address() -> String {
+pub(super) fn own_address() -> String {
     let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     // Nothing is sent; the kernel chooses the address it would send from.
     socket.connect("192.0.2.1:9").unwrap();
