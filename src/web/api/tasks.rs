@@ -197,13 +197,13 @@ pub(in crate::web) async fn retry(
 ) -> Result<Response, WebError> {
     let json = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
     let json = json.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
-    let wish: RetryBody = if json.is_empty() {
-        RetryBody::default()
+    let wish: Option<RetryBody> = if json.is_empty() {
+        None
     } else {
         serde_json::from_slice(&json)
             .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?
     };
-    let task = submit::again(&state, &id, &wish.allow_hosts).await?;
+    let task = submit::again(&state, &id, &wish.unwrap_or_default().allow_hosts).await?;
     created(&state, task, &base).await
 }
 
