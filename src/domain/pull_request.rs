@@ -97,7 +97,7 @@ impl PullRequest {
         let base = self.base.as_deref().unwrap_or("the branch it was made on");
         match &self.state {
             PullRequestState::Publishing => format!("The result is being published as {}.", self.branch),
-            PullRequestState::Opened => format!("The pull request is open: {}", self.url.as_deref().unwrap_or("")),
+            PullRequestState::Opened => format!("The pull request is there: {}", self.url.as_deref().unwrap_or("")),
             PullRequestState::NeedsConfirmation { files } => format!(
                 "Nothing was pushed yet: {} can run programs, give rights or hide something once they are pushed. Look at the \
                  changes of {}, then confirm.",

@@ -242,3 +242,26 @@ async fn a_result_that_retention_took_says_so() {
     assert_eq!(known["kind"], "result_gone");
     assert!(known["message"].as_str().unwrap().contains("retention"), "{known}");
 }
+
+#[tokio::test]
+async fn from_the_terminal_the_address_is_shown_and_the_exit_code_says_whether_there_is_one() {
+    let forge = forge(Kind::Gitea).await;
+    let (atelier, _model) = server(forge.settings(), MEND, LAST_WORD).await;
+    let run = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_atelier"));
+        command.args(["run", "--data-dir"]).arg(atelier.data_dir());
+        command.args(["--repo", &forge.url(), "--task", "Mend the greeting.", "--pr"]);
+        tokio::task::spawn_blocking(move || command.output().unwrap())
+    };
+    let ran = run().await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(0), "{said}");
+    assert!(said.contains("The pull request is there: https://gitea.example.org/team/tool/pulls/1"), "{said}");
+    assert!(String::from_utf8_lossy(&ran.stdout).contains("+hello"), "the patch is on stdout as ever");
+
+    forge.answers(422, reqwest::header::HeaderMap::new(), "{\"message\": \"no thanks\"}");
+    let ran = run().await.unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("no thanks") && !ran.stdout.is_empty(), "{said}");
+}

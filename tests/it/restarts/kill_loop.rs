@@ -14,12 +14,13 @@ use serde_json::{Value, json};
 
 use super::wait_for;
 use crate::{
+    forges::{Forge, Kind},
     git_server::GitServer,
-    harness::{Atelier, Settings, Zip, commit_all, containers_of, networks_of},
+    harness::{Atelier, Zip, commit_all, containers_of, networks_of},
     model_server::{ModelServer, Received, Reply},
 };
 
-const KINDS: [&str; 5] = ["zip", "zip-setup", "git", "git-setup", "analyze"];
+const KINDS: [&str; 6] = ["zip", "zip-setup", "git", "git-setup", "analyze", "pr"];
 const SETUP: &str = "#!/bin/sh\nsleep 0.2\necho once >> set-up\n";
 /// What a task that was not given up leaves in its trace, whatever happened to the server.
 const WORK: [&str; 4] = ["step-0", "step-1a", "step-1b", "step-2"];
@@ -28,7 +29,7 @@ const WORK: [&str; 4] = ["step-0", "step-1a", "step-1b", "step-2"];
 type Asked = Arc<Mutex<HashMap<(String, String), Vec<Instant>>>>;
 
 #[tokio::test]
-async fn f04_to_f09_killed_at_random_nothing_is_lost_and_nothing_happens_twice() {
+async fn f04_to_f10_killed_at_random_nothing_is_lost_and_nothing_happens_twice() {
     let kills: usize = std::env::var("ATELIER_KILLS").map_or(25, |kills| kills.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     for (name, setup) in [("git", None), ("git-setup", Some(SETUP))] {
@@ -43,7 +44,9 @@ async fn f04_to_f09_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
     let (model, asked) = (ModelServer::start().await, Asked::default());
     let heard = asked.clone();
     model.plays(move |request| play(request, &heard));
-    let settings = Settings::new()
+    let forge = Forge::start(Kind::Gitea, &[("a", "a\n")]).await;
+    let settings = forge
+        .settings()
         .model("openai", &model.url())
         .set("agent.critique_model", "mock/test-model")
         .set("queue.max_running", 4)
@@ -55,7 +58,7 @@ async fn f04_to_f09_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
     for _ in 0..kills {
         let waiting = atelier.get_json("/api/tasks?status=queued&limit=100").await["tasks"].as_array().unwrap().len();
         for _ in waiting..3 {
-            accepted.push(submit(&atelier, &git, accepted.len()).await);
+            accepted.push(submit(&atelier, &git, &forge, accepted.len()).await);
         }
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..1800))).await;
         atelier.kill();
@@ -68,6 +71,7 @@ async fn f04_to_f09_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
         atelier.start_again().await;
         check(&atelier, &mut ended).await;
     }
+    let mut published = Vec::new();
     let mut endings = BTreeMap::<String, usize>::new();
     for (number, id) in accepted.iter().enumerate() {
         let kind = KINDS[number % KINDS.len()];
@@ -80,7 +84,16 @@ async fn f04_to_f09_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
             "server_restarted" => {}
             other => panic!("{kind} {id} ended as {other}: {end:#}"),
         }
+        if kind == "pr" && ending == "completed" {
+            assert_eq!(end["pull_request"]["state"], "opened", "{end:#}");
+            published.push(format!("atelier/{id}"));
+        }
     }
+    // One branch and one request a task, whatever happened between push, request and row.
+    published.sort();
+    let mut requested: Vec<String> = forge.pulls().into_iter().map(|pull| pull.head).collect();
+    requested.sort();
+    assert_eq!((&forge.branches(), &requested), (&published, &published));
     for (question, times) in asked.lock().unwrap().iter() {
         for pair in times.windows(2) {
             let lost = killed_at.iter().any(|killed| pair[0] < *killed && *killed < pair[1]);
@@ -128,11 +141,15 @@ fn play(request: &Received, asked: &Asked) -> Reply {
     reply.slowly(Duration::from_millis(rand::random_range(0..30))).into()
 }
 
-async fn submit(atelier: &Atelier, git: &GitServer, number: usize) -> String {
+async fn submit(atelier: &Atelier, git: &GitServer, forge: &Forge, number: usize) -> String {
     let kind = KINDS[number % KINDS.len()];
     let instruction = format!("kill-loop-{number}-{kind}.");
     let task = match kind {
         "git" | "git-setup" => atelier.submit_git(&git.url(kind), &instruction).await,
+        "pr" => {
+            let source = json!({ "git_url": forge.url() });
+            atelier.submit(&json!({ "source": source, "task": instruction, "mode": "pr" })).await
+        }
         "zip-setup" => {
             let zip = Zip::new().file("a", "a\n").executable("setup.sh", SETUP);
             atelier.submit_zip(zip, &instruction, &[]).await
