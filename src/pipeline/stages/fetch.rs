@@ -128,6 +128,7 @@ fn look(
 ) -> anyhow::Result<(Snapshot, Option<SetupScript>, usize)> {
     let snapshots = Snapshots::create(git_dir)?;
     let snapshot = snapshots.take(code, None, limits)?;
+    snapshots.make_durable()?;
     let left_out = agents_files_in(&snapshots, &snapshot)?.left_out;
     let setup_script = match snapshots.blob(&snapshot, b"setup.sh")? {
         None => None,

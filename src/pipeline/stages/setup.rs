@@ -48,7 +48,11 @@ pub(crate) async fn setup(
     }
     let (code, git_dir) = (folder.code(), folder.git());
     let (base, limits) = (fetched.snapshot.clone(), SnapshotLimits::from(&pipeline.config.source));
-    let take = move || Snapshots::open(&git_dir)?.take(&code, Some(&base), &limits);
+    let take = move || {
+        let snapshots = Snapshots::open(&git_dir)?;
+        let snapshot = snapshots.take(&code, Some(&base), &limits)?;
+        snapshots.make_durable().map(|()| snapshot)
+    };
     let snapshot = blocking::run(take).await?.context("snapshot after setup")?;
     Ok((container, snapshot))
 }
