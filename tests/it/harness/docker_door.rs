@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -26,22 +26,27 @@ pub(crate) struct DockerDoor {
 impl DockerDoor {
     /// Shuts itself before it lets the first request through that contains these words.
     pub(crate) fn shut_at(words: &'static str) -> Self {
+        Self::shut_at_nth(words, 1)
+    }
+
+    /// The same before the request with that number, from 1.
+    pub(crate) fn shut_at_nth(words: &'static str, number: usize) -> Self {
         let folder = tempfile::Builder::new().prefix("dd").tempdir_in("/tmp").unwrap();
         let listener = UnixListener::bind(folder.path().join("docker.sock")).unwrap();
         // For a server that is not root as well.
         for path in [folder.path().to_owned(), folder.path().join("docker.sock")] {
             std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
         }
-        let (is_shut, was_shut) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (is_shut, came) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let shut = is_shut.clone();
         let serving = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
-                let (shut, was_shut) = (shut.clone(), was_shut.clone());
+                let (shut, came) = (shut.clone(), came.clone());
                 tokio::spawn(async move {
                     let mut head = vec![0; 64 * 1024];
                     let read = client.read(&mut head).await.unwrap_or(0);
-                    let is_the_one = String::from_utf8_lossy(&head[..read]).contains(words);
-                    if is_the_one && !was_shut.swap(true, Ordering::SeqCst) {
+                    let is_one = String::from_utf8_lossy(&head[..read]).contains(words);
+                    if is_one && came.fetch_add(1, Ordering::SeqCst) + 1 == number {
                         shut.store(true, Ordering::SeqCst);
                     }
                     // Dropping the connection is all that a daemon that is gone has to say.

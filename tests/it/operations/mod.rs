@@ -2,6 +2,7 @@
 
 mod backups;
 mod bounds;
+mod cancelling;
 mod disk;
 mod housekeeping;
 mod queue;
