@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -37,7 +37,10 @@ impl Instance {
             _ => {
                 let random: [u8; 10] = rand::random();
                 let name = BASE32_NOPAD.encode(&random).to_ascii_lowercase();
-                fs::write(&file, &name)?;
+                // A name that is lost with the power would leave containers nobody knows.
+                let mut file = File::create(&file)?;
+                file.write_all(name.as_bytes())?;
+                file.sync_all()?;
                 name
             }
         };

@@ -5,6 +5,7 @@
 //! | fetch, setup | everything again from nothing, on the same commit |
 //! | agent, container runs | its container is taken back: nothing is done twice |
 //! | agent, container gone | a new container on the kept workspace; the conversation goes on |
+//! | agent, and the workspace is gone (it is in no backup) | the task fails |
 
 use std::fmt;
 
@@ -52,6 +53,7 @@ pub(super) async fn prepared(attempt: &mut Attempt<'_>, checkpoint: &mut Checkpo
     match (task.stage, &checkpoint.prepared) {
         // Nothing was begun yet.
         (None, _) => begin(pipeline, task, checkpoint).await,
+        (Some(_), Some(_)) if !pipeline.data_dir.task(&task.id).git().exists() => Err(workspace_lost().into()),
         (Some(stage), Some(_)) => {
             if stage == Stage::Agent
                 && let Some(container) = attempt.running_container().await?
@@ -72,6 +74,13 @@ pub(super) async fn prepared(attempt: &mut Attempt<'_>, checkpoint: &mut Checkpo
             begin(pipeline, task, checkpoint).await
         }
     }
+}
+
+/// What the agent did is gone, and the rest of its conversation would be about it.
+pub(super) fn workspace_lost() -> Failure {
+    let message = "The workspace of the task is gone: it is in no backup, and the server was restored from one. Start the \
+                   task again.";
+    Failure::new(FailureKind::ServerRestarted, message)
 }
 
 async fn begin(pipeline: &Pipeline, task: &Task, checkpoint: &mut Checkpoint) -> anyhow::Result<Container> {

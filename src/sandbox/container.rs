@@ -10,7 +10,7 @@ use bollard::{
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::{Engine, SandboxError, engine::container_name};
+use super::{Engine, SandboxError};
 use crate::domain::task_id::TaskId;
 
 /// A container of ours. Dropping it does nothing: call [`Container::remove`], which may be repeated.
@@ -181,7 +181,7 @@ impl Engine {
 
     /// The container of a task, if it runs and has no network: one whose agent may go on working.
     pub(crate) async fn running(&self, task_id: &TaskId) -> Result<Option<Container>, SandboxError> {
-        let name = container_name(task_id);
+        let name = self.name_of(task_id);
         let inspected = match self.client().await?.inspect_container(&name, None).await {
             Ok(inspected) => inspected,
             Err(error) if SandboxError::is_not_found(&error) => return Ok(None),
@@ -195,7 +195,7 @@ impl Engine {
 
     /// Removes whatever there is of a task: container and network. Nothing there is fine.
     pub(crate) async fn discard(&self, task_id: &TaskId) -> Result<(), SandboxError> {
-        let name = container_name(task_id);
+        let name = self.name_of(task_id);
         self.remove_container(&name).await?;
         self.remove_network(&name).await
     }

@@ -84,7 +84,7 @@ impl Engine {
     /// Makes the container of a task (and its network if it gets one). It does not run yet.
     pub(crate) async fn create(&self, spec: &ContainerSpec) -> Result<Container, SandboxError> {
         let client = self.client().await?;
-        let name = container_name(&spec.task_id);
+        let name = self.name_of(&spec.task_id);
         let image = self.image_id(client, &spec.image).await?;
         let network = match spec.network {
             Network::None | Network::Proxied => None,
@@ -152,8 +152,14 @@ impl Engine {
         client.negotiate_version().await.map_err(|error| self.error("be reached", &error))
     }
 
+    /// What container and network of a task are called. Another server may have a task of the same id: a copy that was
+    /// restored from a backup.
+    pub(super) fn name_of(&self, task_id: &TaskId) -> String {
+        format!("atelier-{}-{task_id}", self.shared.instance)
+    }
+
     async fn create_network(&self, client: &Docker, task_id: &TaskId) -> Result<String, SandboxError> {
-        let name = container_name(task_id);
+        let name = self.name_of(task_id);
         let request = NetworkCreateRequest {
             name: name.clone(),
             driver: Some("bridge".to_owned()),
@@ -175,9 +181,4 @@ impl Shared {
             (TASK_LABEL.to_owned(), task_id.to_string()),
         ])
     }
-}
-
-/// Container and network of a task carry one name.
-pub(super) fn container_name(task_id: &TaskId) -> String {
-    format!("atelier-{task_id}")
 }

@@ -64,7 +64,7 @@ impl Engine {
             host_config: Some(host),
             ..ContainerCreateBody::default()
         };
-        let name = format!("{}-own", super::engine::container_name(task_id));
+        let name = format!("{}-own", self.name_of(task_id));
         let container = Container::new(self.clone(), name.clone(), None);
         container.remove().await?;
         self.create_container(self.client().await?, &name, &image, body).await?;

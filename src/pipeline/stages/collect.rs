@@ -14,7 +14,7 @@ use crate::{
         task::{Stage, Task},
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
-    pipeline::{Pipeline, checkpoint::Checkpoint, publisher::forge_of, references},
+    pipeline::{Pipeline, checkpoint::Checkpoint, publisher::forge_of, references, resume::workspace_lost},
     redact,
     sandbox::Ownership,
 };
@@ -27,6 +27,9 @@ pub(crate) async fn collect(
     summary: Option<String>,
 ) -> anyhow::Result<()> {
     let (Some(fetched), Some(after_setup)) = (&checkpoint.fetched, checkpoint.prepared.clone()) else { return Ok(()) };
+    if !pipeline.data_dir.task(&task.id).git().exists() {
+        return Err(workspace_lost().into());
+    }
     pipeline.db.enter_stage(&task.id, Stage::Collect).await?;
     // The agent's stage has ended, so nobody begins to look at the code now; who has begun comes to an end.
     drop(checkpoint.looking.lock().await);

@@ -2,8 +2,10 @@
 
 use std::{path::Path, process::Command};
 
+use serde_json::json;
+
 use crate::{
-    harness::{Atelier, Settings, Zip, sh},
+    harness::{Atelier, Settings, Zip, containers_of, sh},
     model_server::{ModelServer, Reply},
 };
 
@@ -61,6 +63,59 @@ async fn f19_a_backup_of_a_running_server_has_everything_and_restores() {
     let again = atelier_server.task(again["id"].as_str().unwrap());
     assert!(again.cancel().await.status().is_success());
     again.ended().await;
+}
+
+#[tokio::test]
+async fn f19_a_copy_restored_beside_its_server_touches_nothing_of_it() {
+    let model = ModelServer::start().await;
+    let go_on = "until [ -e /app/output/go ]; do sleep 0.1; done";
+    model.plays(move |request| {
+        let is_first = request.body["messages"].as_array().unwrap().iter().all(|said| said["role"] != "assistant");
+        let command = json!({ "command": format!("echo kept > kept; {go_on}") });
+        let stays = is_first && request.body.to_string().contains("Stay.");
+        if stays { Reply::text("").tool_call("run_command", command).into() } else { Reply::text("Done.").into() }
+    });
+    let settings = || Settings::new().model("openai", &model.url()).set("queue.max_running", 2);
+    let original = Atelier::start_with(settings()).await;
+    let agent = original.submit_zip(Zip::new().file("a", "a"), "Stay.", &[]).await;
+    agent.wait_until("the command", |task| task["steps"] == 1).await;
+    let setup = format!("#!/bin/sh\necho begun\n{go_on}\n");
+    let setup = original.submit_zip(Zip::new().executable("setup.sh", &setup), "Go.", &[]).await;
+    let log = original.data_dir().join(format!("logs/{}/setup.log", setup.id));
+    setup.wait_until("setup", |_| std::fs::read_to_string(&log).is_ok_and(|log| log == "begun\n")).await;
+    let queued = original.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
+    let go = |server: &Atelier, id: &str| {
+        let output = server.data_dir().join(format!("tasks/{id}/output"));
+        output.exists() && std::fs::write(output.join("go"), "").is_ok()
+    };
+    let containers = containers_of(original.instance());
+    assert_eq!(containers.len(), 2);
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("backup.tar").display().to_string();
+    let data = original.data_dir().display().to_string();
+    assert_eq!(atelier(&["backup", "--data-dir", &data, &file]).0, Some(0));
+    let mut copy = Atelier::start_with(settings()).await;
+    let token = copy.token().to_owned();
+    copy.change_while_stopped(|data_dir| {
+        sh(data_dir, "rm -rf ./*");
+        assert_eq!(atelier(&["restore", "--data-dir", &data_dir.display().to_string(), &file]).0, Some(0));
+        std::fs::write(data_dir.join("admin-token"), token).unwrap();
+    })
+    .await;
+
+    let lost = copy.task(&agent.id).failed("server_restarted").await;
+    assert!(lost["error"]["message"].as_str().unwrap().contains("in no backup"), "{lost:#}");
+    copy.task(&setup.id).wait_until("a second attempt", |_| go(&copy, &setup.id)).await;
+    copy.task(&setup.id).completed().await;
+    copy.task(&queued.id).completed().await;
+    assert_eq!(containers_of(original.instance()), containers, "those of the original run on");
+    assert!(go(&original, &agent.id) && go(&original, &setup.id));
+    for task in [&agent, &setup, &queued] {
+        task.completed().await;
+        assert!(!json!(task.events_of("note").await).to_string().contains("attempt 2"), "nothing was done again");
+    }
+    assert!(String::from_utf8(agent.patch().await).unwrap().contains("+kept"));
 }
 
 #[tokio::test]
