@@ -27,6 +27,7 @@ mod redact;
 mod remove_tree;
 mod sandbox;
 mod telemetry;
+mod wall_clock;
 mod web;
 
 fn main() -> ExitCode {

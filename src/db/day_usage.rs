@@ -1,6 +1,5 @@
 //! What all tasks together used of models, by day.
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Db, DbError};
@@ -8,6 +7,7 @@ use crate::domain::{
     day_budget::{self, DayUsage},
     usage::Usage,
 };
+use crate::wall_clock;
 
 impl Db {
     pub(crate) async fn usage_today(&self) -> Result<DayUsage, DbError> {
@@ -16,7 +16,7 @@ impl Db {
                 "SELECT input_tokens, cached_tokens, output_tokens, cost_usd, unpriced_tokens FROM day_usage
                  WHERE day = ?1",
             )?;
-            let today = statement.query_row([day_budget::day(Timestamp::now())], |row| {
+            let today = statement.query_row([day_budget::day(wall_clock::now())], |row| {
                 Ok(DayUsage {
                     input_tokens: row.get(0)?,
                     cached_tokens: row.get(1)?,
@@ -46,7 +46,7 @@ pub(super) fn add(connection: &Connection, usage: &Usage) -> Result<(), DbError>
                 unpriced_tokens = unpriced_tokens + excluded.unpriced_tokens",
         )?
         .execute(params![
-            day_budget::day(Timestamp::now()),
+            day_budget::day(wall_clock::now()),
             added.input_tokens,
             added.cached_tokens,
             added.output_tokens,

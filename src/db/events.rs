@@ -11,7 +11,7 @@ use crate::{
         reference::CheckedReference,
         task_id::TaskId,
     },
-    redact,
+    redact, wall_clock,
 };
 
 impl Db {
@@ -110,6 +110,6 @@ pub(super) fn append(connection: &Connection, id: &TaskId, body: &EventBody) -> 
             "INSERT INTO events (task_id, seq, at, body)
              VALUES (?1, (SELECT coalesce(max(seq), 0) + 1 FROM events WHERE task_id = ?1), ?2, ?3)",
         )?
-        .execute(params![id.as_str(), Timestamp::now().to_string(), redact::to_json(body)?])?;
+        .execute(params![id.as_str(), wall_clock::now().to_string(), redact::to_json(body)?])?;
     Ok(())
 }

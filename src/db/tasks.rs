@@ -1,7 +1,6 @@
 //! Tasks: submit, claim, move on, end. A task that has ended never changes again, but
 //! for what people think of it and how it is published.
 
-use jiff::Timestamp;
 use rusqlite::{Connection, Row, Transaction, named_params, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -15,7 +14,7 @@ use crate::{
         task::{Stage, Status, Task},
         task_id::TaskId,
     },
-    redact,
+    redact, wall_clock,
 };
 
 /// Which tasks to list, newest first.
@@ -118,7 +117,7 @@ impl Db {
                 let Some(id) = next_but(transaction, &refused)? else { return Ok(None) };
                 transaction
                     .prepare_cached("UPDATE tasks SET status = 'running', started_at = ?2 WHERE id = ?1")?
-                    .execute([id.as_str(), &Timestamp::now().to_string()])?;
+                    .execute([id.as_str(), &wall_clock::now().to_string()])?;
                 events::append(transaction, &id, &EventBody::Status { status: Status::Running, failure: None })?;
                 let mut statement = transaction.prepare_cached("SELECT * FROM tasks WHERE id = ?1")?;
                 let mut rows = statement.query([id.as_str()])?;
@@ -182,7 +181,7 @@ impl Db {
                 id.as_str(),
                 status.as_str(),
                 json_option(failure.as_ref())?,
-                Timestamp::now().to_string()
+                wall_clock::now().to_string()
             ])?;
             events::append(transaction, id, &EventBody::Status { status, failure })
         })

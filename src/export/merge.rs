@@ -3,7 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures_util::StreamExt;
@@ -14,6 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{ExportError, Exported, Exporter, Report, Wish};
+use crate::wall_clock;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MergeError {
@@ -85,6 +86,6 @@ pub(crate) async fn keep_merging(
 
 async fn time_until_due(path: &Path, pause: Duration) -> Duration {
     let written = fs::metadata(path).await.and_then(|file| file.modified()).ok();
-    let age = written.and_then(|written| SystemTime::now().duration_since(written).ok());
+    let age = written.and_then(|written| wall_clock::of_files().duration_since(written).ok());
     age.map_or(Duration::ZERO, |age| pause.saturating_sub(age))
 }

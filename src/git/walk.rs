@@ -5,7 +5,6 @@ use std::ffi::CStr;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::SystemTime;
 
 use git2::{IndexEntry, ObjectType, Odb, Oid, Repository};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, open, openat2, readlinkat, statat};
@@ -15,6 +14,7 @@ use super::ignore_rules::IgnoreRules;
 use super::reserved_names::is_reserved;
 use super::snapshot::{Base, SkipReason, Skipped, SnapshotError, SnapshotLimits, TreeFile, index_entry};
 use super::stat_cache::StatCache;
+use crate::wall_clock;
 
 /// What was found.
 #[derive(Default)]
@@ -139,14 +139,14 @@ impl<'a> Walk<'a> {
         let mode = git_mode(stat);
         if let Some(id) = self.cache.content(path, stat, mode) {
             // Remembered once, so it had settled then.
-            let entry = StatCache::entry(path, stat, TreeFile { mode, id }, SystemTime::now());
+            let entry = StatCache::entry(path, stat, TreeFile { mode, id }, wall_clock::of_files());
             return self.add(entry, size(stat));
         }
         if size(stat) > self.limits.max_file_bytes {
             self.skip(path, SkipReason::TooLarge);
             return Ok(());
         }
-        let read_at = SystemTime::now();
+        let read_at = wall_clock::of_files();
         // It may have become a FIFO or a link just now: neither is waited for or followed.
         let opened = openat2(folder, name, READ | OFlags::NONBLOCK | OFlags::NOCTTY, Mode::empty(), BENEATH)
             .and_then(|file| fstat(&file).map(|stat| (file, stat)));

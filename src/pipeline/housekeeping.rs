@@ -17,6 +17,7 @@ use crate::{
     domain::{task::Status, task_id::TaskId},
     metrics::Metrics,
     remove_tree::remove_tree,
+    wall_clock,
 };
 
 const PAUSE: Duration = Duration::from_mins(1);
@@ -72,7 +73,7 @@ async fn retire(pipeline: &Pipeline) -> anyhow::Result<()> {
     let settings = pipeline.config.retention;
     let ended = pipeline.db.ended_tasks().await?;
     let (folders, logs) = (folders_in(pipeline.data_dir.tasks()).await?, folders_in(pipeline.data_dir.logs()).await?);
-    let now = Timestamp::now();
+    let now = wall_clock::now();
     let is_over = |at: &Timestamp, age: Option<SignedDuration>| age.is_some_and(|age| now.duration_since(*at) > age);
     for (id, at) in &ended {
         if folders.contains(id) && is_over(at, settings.uploads) {

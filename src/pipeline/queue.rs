@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +18,7 @@ use crate::{
         task_id::TaskId,
         usage::Usage,
     },
+    wall_clock,
 };
 
 /// Clones share the queue.
@@ -70,7 +70,7 @@ impl Queue {
     /// Queues a task. `upload` is the complete archive of an archive source; it is moved into the task's folder.
     /// Once this returns, the task survives whatever happens to the server.
     pub(crate) async fn submit(&self, new: NewTask, upload: Option<PathBuf>) -> Result<Task, SubmitError> {
-        let now = Timestamp::now();
+        let now = wall_clock::now();
         let config = &self.shared.config;
         let task = Task {
             id: TaskId::generate(now),

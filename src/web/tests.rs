@@ -3,6 +3,7 @@
 //! `Site` speaks in the words of the web: who is logged in, what is sent, what comes back.
 
 mod access;
+mod clocks;
 mod feedback;
 mod health;
 mod reading;

@@ -7,7 +7,19 @@ use std::{
 
 /// From the ground up; `ARCHITECTURE.md` says what each room is for.
 const FLOORS: &[&[&str]] = &[
-    &["domain", "config", "data_dir", "blocking", "redact", "remove_tree", "host", "metrics", "dial", "forward_proxy"],
+    &[
+        "domain",
+        "config",
+        "data_dir",
+        "blocking",
+        "redact",
+        "remove_tree",
+        "host",
+        "metrics",
+        "dial",
+        "forward_proxy",
+        "wall_clock",
+    ],
     &["db", "git", "archive", "sandbox", "llm", "forge", "artifacts"],
     &["brain"],
     &["pipeline", "export"],

@@ -98,7 +98,9 @@ impl RunRecord {
     pub(crate) fn note(&self, text: &str) {
         // What a model or a server wrote must not be able to forge a second line.
         let text: String = text.chars().flat_map(escaped).collect();
-        self.append(&self.log, format!("{:.3} {text}\n", Timestamp::now()).as_bytes());
+        #[expect(clippy::disallowed_methods, reason = "for people to read")]
+        let now = Timestamp::now();
+        self.append(&self.log, format!("{now:.3} {text}\n").as_bytes());
     }
 
     /// Adds what another program wrote to `agent.log`, as it came, up to [`MOST_OUTPUT`] in all.

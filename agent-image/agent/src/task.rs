@@ -50,7 +50,9 @@ impl Task {
             TaskSource::File(path) => read_file(&path)?,
             TaskSource::Stdin => parse("on stdin", io::stdin().lock())?,
             TaskSource::Text { instruction, mode } => {
-                let task_id = format!("local_{}", Timestamp::now().as_millisecond());
+                #[expect(clippy::disallowed_methods, reason = "a name that differs from others")]
+                let now = Timestamp::now();
+                let task_id = format!("local_{}", now.as_millisecond());
                 TaskFile { task_id, instruction, mode, more: Object::new() }
             }
         };

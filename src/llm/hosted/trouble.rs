@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use genai::webc;
-use jiff::Timestamp;
 use reqwest::header::{HeaderMap, LOCATION};
 use serde_json::Value;
 
 use super::super::{LlmError, Request};
 use super::HostedSettings;
-use crate::{domain::usage::Usage, redact};
+use crate::{domain::usage::Usage, redact, wall_clock};
 
 const SHOWN_CHARS: usize = 500;
 
@@ -167,7 +166,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Some(Duration::from_secs(seconds));
     }
     let date = jiff::fmt::rfc2822::parse(after).ok()?.timestamp();
-    Some(Duration::try_from(date.duration_since(Timestamp::now())).unwrap_or_default())
+    // By the clock of whoever sent it: ours may be set otherwise.
+    let sent = text("date").and_then(|date| jiff::fmt::rfc2822::parse(date).ok());
+    let sent = sent.map_or_else(wall_clock::now, |sent| sent.timestamp());
+    Some(Duration::try_from(date.duration_since(sent)).unwrap_or_default())
 }
 
 pub(super) fn unavailable(message: String) -> LlmError {
@@ -195,5 +197,15 @@ mod tests {
         let later = wait("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT").unwrap();
         assert!(later > Duration::from_hours(365 * 24), "{later:?}");
         assert_eq!(wait("retry-after", "soon"), None);
+    }
+
+    #[test]
+    fn f24_a_date_to_retry_after_counts_from_the_clock_of_whoever_sent_it() {
+        for (sent, after, seconds) in [("07:28:00", "07:28:30", 30), ("07:28:00", "07:27:00", 0)] {
+            let mut headers = HeaderMap::new();
+            headers.insert("date", format!("Wed, 21 Oct 2015 {sent} GMT").parse().unwrap());
+            headers.insert("retry-after", format!("Wed, 21 Oct 2015 {after} GMT").parse().unwrap());
+            assert_eq!(retry_after(&headers), Some(Duration::from_secs(seconds)));
+        }
     }
 }

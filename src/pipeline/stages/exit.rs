@@ -10,8 +10,6 @@ use std::{
     },
 };
 
-use jiff::Timestamp;
-
 use crate::{
     artifacts::CappedLog,
     domain::{
@@ -23,6 +21,7 @@ use crate::{
     },
     pipeline::Pipeline,
     sandbox::{ExitEntry, ExitProxy, ExitRules},
+    wall_clock,
 };
 
 /// An open way out. Dropping it closes it, without the end of the ledger.
@@ -90,7 +89,7 @@ impl Exit {
                     (LedgerEntry::Refused { method, target, reason, at_line }, warning)
                 }
             };
-            book.log.write(format!("{:.3} {entry}\n", Timestamp::now()).as_bytes());
+            book.log.write(format!("{:.3} {entry}\n", wall_clock::now()).as_bytes());
             if let Some(message) = warning {
                 db.append_event_later(&id, EventBody::Warning { message });
             }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     domain::day_budget::{day, end_of_day},
+    wall_clock,
     web::{AppState, error::WebError},
 };
 
@@ -34,7 +35,7 @@ pub(in crate::web) struct UsageBody {
 /// What all tasks together used of models today.
 #[utoipa::path(get, path = "/api/usage", tag = "tasks", responses((status = 200, body = UsageBody)))]
 pub(in crate::web) async fn get(State(state): State<AppState>) -> Result<Json<UsageBody>, WebError> {
-    let (now, limits) = (Timestamp::now(), state.config.agent.day_limits);
+    let (now, limits) = (wall_clock::now(), state.config.agent.day_limits);
     let used = state.db.usage_today().await?;
     Ok(Json(UsageBody {
         day: day(now),

@@ -2,10 +2,10 @@
 
 use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
 use data_encoding::BASE64URL_NOPAD;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::hash;
-use crate::{db::DbError, web::AppState};
+use crate::{db::DbError, wall_clock, web::AppState};
 
 const COOKIE_NAME: &str = "atelier_session";
 const LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -13,7 +13,7 @@ const LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// Begins a session; the value is for `Set-Cookie`.
 pub(in crate::web) async fn open_session(state: &AppState) -> Result<Option<HeaderValue>, DbError> {
     let token = BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>());
-    state.db.insert_session(hash(&token), Timestamp::now() + LIFETIME).await?;
+    state.db.insert_session(hash(&token), wall_clock::now() + LIFETIME).await?;
     Ok(cookie(state, &token, LIFETIME))
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::domain::usage::Usage;
+use crate::{domain::usage::Usage, wall_clock};
 
 /// `4 s`, `1 min 12 s`, `2 h 5 min`, `3 d 4 h`; never negative, whatever the clock did.
 pub(super) fn duration(duration: SignedDuration) -> String {
@@ -38,12 +38,12 @@ pub(super) fn between(start: Timestamp, end: Timestamp) -> String {
 
 /// How long ago it was, to the second; from the milliseconds that the script counts from.
 pub(super) fn since(start_ms: i64) -> String {
-    duration(SignedDuration::from_millis(Timestamp::now().as_millisecond().saturating_sub(start_ms)))
+    duration(SignedDuration::from_millis(wall_clock::now().as_millisecond().saturating_sub(start_ms)))
 }
 
 /// `3 min ago`, and the date for what is older than a week.
 pub(super) fn ago(at: Timestamp) -> String {
-    let seconds = Timestamp::now().duration_since(at).as_secs();
+    let seconds = wall_clock::now().duration_since(at).as_secs();
     match seconds {
         ..60 => "just now".to_owned(),
         60..3600 => format!("{} min ago", seconds / 60),

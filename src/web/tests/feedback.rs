@@ -7,7 +7,7 @@ use axum::{
 use serde_json::{Value, json};
 
 use super::{Site, site::Answer, site::request};
-use crate::{db::Ending, domain::task_id::TaskId};
+use crate::{db::Ending, domain::task_id::TaskId, wall_clock};
 
 async fn task(site: &Site) -> TaskId {
     let body = json!({"source": {"git_url": "https://example.org/team/tool"}, "task": "Fix it"});
@@ -69,7 +69,7 @@ async fn what_is_no_feedback_is_refused() {
     let up = json!({"rating": "up"});
     assert_eq!(say(&site, &id, &up).await.status, StatusCode::CONFLICT);
     assert!(!page(&site, &format!("/tasks/{id}")).await.contains("Is the result good?"));
-    assert_eq!(say(&site, &TaskId::generate(jiff::Timestamp::now()), &up).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(say(&site, &TaskId::generate(wall_clock::now()), &up).await.status, StatusCode::NOT_FOUND);
     for bad in [json!({"rating": "fine"}), json!({"comment": "no rating"}), json!({"rating": "up", "stars": 5})] {
         assert_eq!(say(&site, &waiting, &bad).await.status, StatusCode::BAD_REQUEST, "{bad}");
     }
