@@ -76,6 +76,8 @@ async fn why_a_task_waits_stays_true_without_a_reload() {
     browser.reads("Waiting, place 1 in line. Docker does not answer.").await;
     door.open();
     browser.reads("All done.").await;
+    // The door is served by this test as long as it waits.
+    second.completed().await;
 
     let seen = browser.page.execute("return window.sameDocument", vec![]).await.unwrap();
     assert_eq!(seen, json!(true), "the page was not loaded again");
