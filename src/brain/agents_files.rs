@@ -99,7 +99,13 @@ impl AgentsFiles {
             let AgentsFile { path, text } = &file;
             let kept = text.len().min(MAX_FILE_BYTES).min(self.room);
             self.room -= kept;
-            texts.push(quoted(&folder, path, &head_and_tail(text, kept)));
+            let seen: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+            texts.push(quoted(&folder, path, &head_and_tail(&seen, kept)));
+            if seen.len() < text.len() {
+                let message =
+                    format!("{path} holds text that people do not see (Unicode tags); the model is not shown it.");
+                events.push(EventBody::Warning { message });
+            }
             events.push(EventBody::AgentsFile {
                 path: path.clone(),
                 bytes: text.len() as u64,
@@ -109,6 +115,11 @@ impl AgentsFiles {
         }
         Shown { text: texts.into_iter().rev().collect(), events: events.into_iter().rev().collect() }
     }
+}
+
+/// Unicode tags: models read them, people do not.
+fn is_hidden(c: char) -> bool {
+    matches!(c, '\u{e0000}'..='\u{e007f}')
 }
 
 fn quoted(folder: &[String], path: &str, text: &str) -> String {

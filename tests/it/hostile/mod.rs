@@ -6,6 +6,7 @@ mod bodies;
 mod clones;
 mod collecting;
 mod deleting;
+mod injection;
 mod private_repositories;
 mod programs;
 
