@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ConfigArgs, TASK_FAILED, block_on};
 use crate::{
     app::running_server,
-    config::{Config, EngineCheck, ProviderKind},
+    config::{Config, EngineCheck, Forge, ProviderKind},
     sandbox::Engine,
 };
 
@@ -44,6 +44,7 @@ async fn examine(arguments: &DoctorArgs) -> anyhow::Result<ExitCode> {
         findings.push(program_on_path(program).await);
     }
     findings.extend(models(&config));
+    findings.extend(config.forges.iter().map(forge));
     let mut out = std::io::stdout();
     for Finding { what, state, text } in &findings {
         let mark = match state {
@@ -97,6 +98,15 @@ fn kernel() -> Finding {
         (State::Missing, format!("{release}; Linux 5.6 or newer is needed"))
     };
     Finding { what: "kernel", state, text }
+}
+
+fn forge(forge: &Forge) -> Finding {
+    let (api, variable) = (&forge.api, &forge.token.variable);
+    let (state, text) = match forge.token.token {
+        Some(_) => (State::Good, format!("{api}, with the token in ${variable}")),
+        None => (State::Notice, format!("{api}: set ${variable} to open pull requests there")),
+    };
+    Finding { what: "forge", state, text }
 }
 
 async fn docker(config: &Config) -> Vec<Finding> {

@@ -48,6 +48,10 @@ impl Forges {
         self.0.iter().find(|forge| forge.repository(url).is_some())
     }
 
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Forge> {
+        self.0.iter()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -45,6 +45,18 @@ impl Gitea {
         ["repos"].into_iter().chain(self.repository.split('/')).chain(["pulls"]).collect()
     }
 
+    /// Of these two branches, by an address that older servers do not have; some only name what is open.
+    async fn of_branches(&self, branch: &Branch) -> Result<Option<Found>, ForgeError> {
+        let mut parts = self.pulls();
+        parts.push(&branch.base);
+        parts.extend(branch.name.split('/'));
+        match self.client.get::<Pull>(&parts, &[], self.headers()?).await {
+            Ok(pull) => pull.found().map(Some),
+            Err(ForgeError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     fn headers(&self) -> Result<HeaderMap, ForgeError> {
         with_token("authorization", &format!("token {}", self.client.secret()?))
     }
@@ -63,6 +75,9 @@ impl Pull {
 impl Forge for Gitea {
     fn find<'a>(&'a self, branch: &'a Branch) -> BoxFuture<'a, Result<Option<Found>, ForgeError>> {
         Box::pin(async move {
+            if let Some(found) = self.of_branches(branch).await? {
+                return Ok(Some(found));
+            }
             let mut closed = None;
             for number in 1..=PAGES {
                 let number = number.to_string();

@@ -12,13 +12,14 @@ use git2::{Index, MergeOptions, Oid, Repository, RepositoryInitOptions, Signatur
 
 use super::{
     patch::wanted,
-    snapshot::{Snapshot, SnapshotError, Snapshots, file_at, list, write_tree},
+    snapshot::{Snapshot, SnapshotError, Snapshots, TreeFile, file_at, list, write_tree},
 };
 use crate::{domain::confirm_first::Change, redact};
 
 /// In the snapshots of a task: the source as it came in, and with its changes.
 const SOURCE: &str = "refs/atelier/source";
 const RESULT: &str = "refs/atelier/result";
+const SUBMODULE: u32 = 0o160_000;
 
 /// Whose commit it is.
 #[derive(Debug, Clone)]
@@ -90,6 +91,7 @@ pub(crate) fn draft(
     let (source, result) = (kept.refname_to_id(SOURCE)?, kept.refname_to_id(RESULT)?);
     let repository = Repository::open_bare(git_dir)?;
     let parent = repository.find_commit(Oid::from_str(tip)?)?;
+    let (source, result) = as_stored(&repository, parent.tree_id(), source, result)?;
     let mut merged = merge(&repository, source, parent.tree_id(), result)?;
     if merged.has_conflicts() {
         return Ok(Drafted::Conflict { files: conflicts(&merged)? });
@@ -107,6 +109,38 @@ pub(crate) fn draft(
     let tree = repository.find_tree(tree)?;
     let commit = repository.commit(None, &signature, &signature, message, &tree, &[&parent])?;
     Ok(Drafted::Commit { commit: commit.to_string(), changes })
+}
+
+/// Attributes may make git write other line ends into a work tree than it stores. Where a changed file came in like that, it
+/// goes back with the stored ones.
+fn as_stored(repository: &Repository, branch: Oid, source: Oid, result: Oid) -> Result<(Oid, Oid), git2::Error> {
+    let stored = list(repository, branch)?;
+    let (mut before, mut after) = (list(repository, source)?, list(repository, result)?);
+    let content = |file: TreeFile| Ok::<_, git2::Error>(repository.find_blob(file.id)?.content().to_vec());
+    let mut is_changed = false;
+    for (path, file) in &mut before {
+        let (Some(stored), Some(new)) = (stored.get(path), after.get_mut(path)) else { continue };
+        let differs = file.id != new.id && file.id != stored.id && stored.mode != SUBMODULE;
+        if differs && with_stored_line_ends(&content(*file)?) == content(*stored)? {
+            file.id = stored.id;
+            new.id = repository.blob(&with_stored_line_ends(&content(*new)?))?;
+            is_changed = true;
+        }
+    }
+    if !is_changed {
+        return Ok((source, result));
+    }
+    Ok((write_tree(repository, &before)?, write_tree(repository, &after)?))
+}
+
+fn with_stored_line_ends(bytes: &[u8]) -> Vec<u8> {
+    let next = bytes.iter().skip(1).map(Some).chain([None]);
+    bytes
+        .iter()
+        .zip(next)
+        .filter(|(byte, next)| **byte != b'\r' || *next != Some(&b'\n'))
+        .map(|(byte, _)| *byte)
+        .collect()
 }
 
 /// The source is what both sides began with. What only the fetched branch has (submodules, files too large for a snapshot) is

@@ -16,7 +16,7 @@ use super::{
     task_view::TaskView,
 };
 use crate::{
-    domain::{explanation::Block as TextBlock, feedback::Rating},
+    domain::{explanation::Block as TextBlock, feedback::Rating, pull_request::PullRequestState},
     web::{
         AppState,
         error::WebError,

@@ -18,6 +18,7 @@ use crate::{
         event::{Event, EventBody},
         explanation::Block as TextBlock,
         feedback::Rating,
+        pull_request::PullRequestState,
         source::Source,
         task::{Mode, Stage, Status, Task},
         task_id::TaskId,

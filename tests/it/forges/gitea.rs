@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{Path, Query, State},
     http::HeaderMap,
     response::Response,
     routing::get,
@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 use super::{Pull, Shared, TOKEN, answer, fields, text};
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
-    Router::new().route("/api/v1/repos/team/tool/pulls", get(list).post(create)).with_state(shared)
+    Router::new()
+        .route("/api/v1/repos/team/tool/pulls", get(list).post(create))
+        .route("/api/v1/repos/team/tool/pulls/{base}/{*head}", get(of_branches))
+        .with_state(shared)
 }
 
 /// The most that one page gives, whatever is asked for.
@@ -39,6 +42,21 @@ async fn list(
     let wanted = pulls.iter().rev().filter(|pull| state == "all" || (state == "open") == pull.is_open);
     let wanted = wanted.skip((page - 1) * PER_PAGE).take(PER_PAGE);
     answer(200, &wanted.map(|pull| shown(&shared, pull)).collect())
+}
+
+async fn of_branches(
+    State(shared): State<Arc<Shared>>,
+    Path((base, head)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    if let Some(refusal) = refusal(&shared, &headers) {
+        return refusal;
+    }
+    let pulls = shared.pulls().clone();
+    match pulls.iter().find(|pull| pull.is_open && pull.base == base && pull.head == head) {
+        Some(pull) => answer(200, &shown(&shared, pull)),
+        None => answer(404, &json!({ "message": "The target couldn't be found." })),
+    }
 }
 
 async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {

@@ -1,7 +1,10 @@
 //! GitHub Enterprise: `GET` and `POST /api/v3/repos/{owner}/{repo}/pulls` of
 //! <https://github.com/github/rest-api-description>.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use axum::{
     Json, Router,
@@ -59,6 +62,9 @@ async fn create(State(shared): State<Arc<Shared>>, headers: HeaderMap, Json(body
         return invalid(&json!({ "resource": "PullRequest", "code": "custom", "message": message }));
     }
     let draft = body["draft"].as_bool().unwrap_or(false);
+    if draft && shared.refuses_drafts.load(Ordering::Relaxed) {
+        return answer(422, &json!({ "message": "Draft pull requests are not supported in this repository." }));
+    }
     let (title, body) = (text(body, "title"), text(body, "body"));
     let pull = shared.make(Pull { number: 0, head, base, title, body, draft, is_open: true }).await;
     answer(201, &shown(&shared, &pull))

@@ -7,7 +7,10 @@ mod gitlab;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::{
@@ -64,6 +67,8 @@ pub(crate) enum Hold {
 struct Shared {
     repository: PathBuf,
     pulls: Mutex<Vec<Pull>>,
+    /// Whether drafts are a matter of another plan.
+    refuses_drafts: AtomicBool,
     hold: Mutex<Option<Hold>>,
     held: Mutex<usize>,
     /// What every request of the API is answered with instead.
@@ -78,6 +83,7 @@ impl Forge {
         let shared = Arc::new(Shared {
             repository: folder.path().join("team/tool.git"),
             pulls: Mutex::default(),
+            refuses_drafts: AtomicBool::default(),
             hold: Mutex::default(),
             held: Mutex::default(),
             fault: Mutex::default(),
@@ -125,6 +131,10 @@ impl Forge {
 
     pub(crate) fn close(&self, number: usize) {
         self.shared.pulls()[number - 1].is_open = false;
+    }
+
+    pub(crate) fn refuses_drafts(&self) {
+        self.shared.refuses_drafts.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn hold(&self, hold: Option<Hold>) {

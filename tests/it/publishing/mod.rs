@@ -265,3 +265,32 @@ async fn from_the_terminal_the_address_is_shown_and_the_exit_code_says_whether_t
     assert_eq!(ran.status.code(), Some(1), "{said}");
     assert!(said.contains("no thanks") && !ran.stdout.is_empty(), "{said}");
 }
+
+#[tokio::test]
+async fn where_there_are_no_drafts_the_request_is_none() {
+    let forge = forge(Kind::GitHub).await;
+    forge.refuses_drafts();
+    let (atelier, _model) = server(forge.settings(), MEND, "It is mended.").await;
+    let task = submit(&atelier, &forge, "pr").await;
+    assert_eq!(task.completed().await["pull_request"]["state"], "opened");
+    let pull = forge.pulls()[0].clone();
+    assert_eq!(
+        (&*pull.title, pull.draft),
+        ("Mend the greeting.", false),
+        "without a title line the instruction is the title"
+    );
+}
+
+#[tokio::test]
+async fn a_file_with_other_line_ends_in_a_checkout_goes_back_as_it_is_stored() {
+    let files = [(".gitattributes", "*.bat text eol=crlf\n"), ("run.bat", "one\ntwo\n"), ("other.bat", "one\n")];
+    let forge = Forge::start(Kind::GitHub, &files).await;
+    let (atelier, _model) =
+        server(forge.settings(), "printf 'three\\r\\n' >> run.bat; cat -A run.bat", LAST_WORD).await;
+    let task = submit(&atelier, &forge, "pr").await;
+    let known = task.completed().await["pull_request"].clone();
+    assert!(task.tool_results().await[0]["stdout"].as_str().unwrap().contains("two^M$"), "the agent sees the others");
+    assert_eq!(known["state"], "opened", "{known}");
+    let branch = format!("atelier/{}", task.id);
+    assert_eq!(forge.git(&["diff", "--numstat", "main", &branch]), "1\t0\trun.bat");
+}
