@@ -154,7 +154,7 @@ impl Session {
         let hear = |message| self.db.append_event_later(&self.task.id, EventBody::Note { message });
         let request = Request { listener: Listener::new(&hear), ..*request };
         answer_with_retries(model, &request, retry, |tried, wait, error| {
-            let message = format!("{error} Asking again in {:.0} s (try {tried} failed).", wait.as_secs_f64());
+            let message = format!("{error}. Asking again in {:.0} s (try {tried} failed).", wait.as_secs_f64());
             self.db.append_event_later(&self.task.id, EventBody::Warning { message });
         })
         .await

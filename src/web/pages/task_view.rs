@@ -138,6 +138,12 @@ impl TaskView {
     }
 
     /// Whether the last word on it was this one.
+    /// Whether there is anything to say about: not of a task that ended before the model's first word.
+    pub(super) fn can_be_judged(&self) -> bool {
+        let task = &self.task;
+        task.status == Status::Completed || (task.status.is_final() && task.steps > 0)
+    }
+
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub(super) fn is_rated(&self, rating: &Rating) -> bool {
         self.task.feedback.as_ref().is_some_and(|feedback| feedback.rating == *rating)
