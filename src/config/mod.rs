@@ -47,6 +47,8 @@ pub(crate) struct Server {
     pub(crate) public_url: Option<String>,
     pub(crate) metrics: MetricsAccess,
     pub(crate) log_format: LogFormat,
+    /// For a body that trickles in.
+    pub(crate) upload_patience: Duration,
 }
 
 /// Who may read `/metrics`.

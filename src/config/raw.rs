@@ -33,6 +33,7 @@ pub(super) struct RawServer {
     pub(super) public_url: Option<String>,
     pub(super) metrics: MetricsAccess,
     pub(super) log_format: LogFormat,
+    pub(super) upload_patience_s: u64,
 }
 
 #[derive(Debug, Deserialize)]

@@ -99,7 +99,8 @@ fn server(raw: RawServer) -> Result<Server, ConfigError> {
     {
         return Err(wrong("[server] public_url", format!("{url:?} is not an http or https URL")));
     }
-    Ok(Server { bind, public_url, metrics: raw.metrics, log_format: raw.log_format })
+    let upload_patience = Duration::from_secs(at_least_one("[server] upload_patience_s", raw.upload_patience_s)?);
+    Ok(Server { bind, public_url, metrics: raw.metrics, log_format: raw.log_format, upload_patience })
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the range is checked")]

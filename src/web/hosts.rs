@@ -60,6 +60,7 @@ mod tests {
             public_url: Some("https://Atelier.example.org".to_owned()),
             metrics: config::MetricsAccess::Admin,
             log_format: config::LogFormat::Text,
+            upload_patience: std::time::Duration::from_secs(30),
         };
         let hosts = AllowedHosts::new(&server("127.0.0.1:8080"));
         for good in ["localhost:8080", "127.0.0.1", "[::1]:9000", "atelier.example.org"] {

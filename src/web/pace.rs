@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, BodyDataStream, HttpBody},
-    extract::Request,
+    extract::{Request, State},
     http::{Method, header::CONTENT_TYPE},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -20,8 +20,7 @@ use super::error::WebError;
 
 /// Longer than the database waits for a lock that another program holds.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
-/// A body has to bring `MIN_BYTES` for every `MAX_WAIT` that is spent waiting for it.
-const MAX_WAIT: Duration = Duration::from_secs(30);
+/// What a body has to bring for every time that the server is patient with it.
 const MIN_BYTES: usize = 4096;
 
 /// Ends a request that has no answer after a minute. Streams have begun to answer by then; uploads have their pace.
@@ -35,12 +34,12 @@ pub(super) async fn limit_time(request: Request, next: Next) -> Response {
 }
 
 /// Ends a request whose body does not come. The handler is dropped, and cleans up, wherever it waits for the body.
-pub(super) async fn require_pace(request: Request, next: Next) -> Response {
+pub(super) async fn require_pace(State(patience): State<Duration>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
     let (slow, is_slow) = oneshot::channel();
-    let request = request.map(|body| Body::from_stream(paced(body.into_data_stream(), slow)));
+    let request = request.map(|body| Body::from_stream(paced(body.into_data_stream(), patience, slow)));
     tokio::select! {
         response = next.run(request) => response,
         Ok(()) = is_slow => WebError::TooSlow.into_response(),
@@ -49,17 +48,22 @@ pub(super) async fn require_pace(request: Request, next: Next) -> Response {
 
 struct Paced {
     body: BodyDataStream,
+    patience: Duration,
     slow: oneshot::Sender<()>,
     waited: Duration,
     bytes: usize,
 }
 
-fn paced(body: BodyDataStream, slow: oneshot::Sender<()>) -> impl Stream<Item = Result<Bytes, axum::Error>> {
-    let start = Paced { body, slow, waited: Duration::ZERO, bytes: 0 };
+fn paced(
+    body: BodyDataStream,
+    patience: Duration,
+    slow: oneshot::Sender<()>,
+) -> impl Stream<Item = Result<Bytes, axum::Error>> {
+    let start = Paced { body, patience, slow, waited: Duration::ZERO, bytes: 0 };
     stream::unfold(start, |mut paced| async move {
         // Only the waiting counts: a slow disk on our side is not the sender's fault.
         let asked = Instant::now();
-        let Ok(chunk) = timeout(MAX_WAIT.saturating_sub(paced.waited), paced.body.next()).await else {
+        let Ok(chunk) = timeout(paced.patience.saturating_sub(paced.waited), paced.body.next()).await else {
             let _ = paced.slow.send(());
             return std::future::pending().await;
         };
@@ -75,13 +79,14 @@ fn paced(body: BodyDataStream, slow: oneshot::Sender<()>) -> impl Stream<Item = 
 
 #[cfg(test)]
 mod tests {
-    use axum::{Router, http::StatusCode, middleware::from_fn, routing::post};
+    use axum::{Router, http::StatusCode, middleware::from_fn_with_state, routing::post};
     use tower::ServiceExt;
 
     use super::*;
 
     async fn send(between: Duration) -> StatusCode {
-        let app = Router::new().route("/", post(|_: String| async {})).layer(from_fn(require_pace));
+        let pace = from_fn_with_state(Duration::from_secs(30), require_pace);
+        let app = Router::new().route("/", post(|_: String| async {})).layer(pace);
         let bytes = stream::iter(0..100).then(move |_| async move {
             tokio::time::sleep(between).await;
             Ok::<_, std::io::Error>("x")

@@ -101,7 +101,7 @@ pub(super) fn router(state: AppState) -> Router {
         .merge(open)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(pace::limit_time))
-        .layer(from_fn(pace::require_pace))
+        .layer(from_fn_with_state(state.config.server.upload_patience, pace::require_pace))
         .layer(from_fn_with_state(AllowedHosts::new(&state.config.server), hosts::check))
         .layer(CatchPanicLayer::custom(|panic| WebError::panic(panic).into_response()))
         .layer(from_fn(error::render))

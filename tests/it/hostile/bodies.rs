@@ -74,7 +74,7 @@ async fn r12_who_asks_before_sending_too_much_is_told_at_once() {
 
 #[tokio::test]
 async fn r12_a_body_that_trickles_is_given_up_while_others_upload() {
-    let (atelier, _model) = obeying(&[], Settings::new()).await;
+    let (atelier, _model) = obeying(&[], Settings::new().set("server.upload_patience_s", 3)).await;
     let started = Instant::now();
     let mut slow = begin_upload(&atelier, 100_000, "").await;
     let part = b"--limit\r\nContent-Disposition: form-data; name=\"archive\"; filename=\"a.zip\"\r\n\r\n";
@@ -82,7 +82,7 @@ async fn r12_a_body_that_trickles_is_given_up_while_others_upload() {
     let (mut reader, mut writer) = slow.into_split();
     let trickle = tokio::spawn(async move {
         while writer.write_all(b"x").await.is_ok() {
-            tokio::time::sleep(Duration::from_secs(1)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });
 
@@ -92,7 +92,7 @@ async fn r12_a_body_that_trickles_is_given_up_while_others_upload() {
     reader.read_to_end(&mut answer).await.unwrap();
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
-    assert!(started.elapsed() < Duration::from_mins(1), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert_eq!(std::fs::read_dir(atelier.data_dir().join("uploads")).unwrap().count(), 0);
     trickle.abort();
 }
