@@ -14,10 +14,10 @@ use crate::{
 
 #[tokio::test]
 async fn r27_the_agent_has_no_network_whether_there_was_a_setup_or_not() {
-    let attempts = "ls /sys/class/net; for try in \
+    let attempts = "ls /sys/class/net; export RES_OPTIONS='timeout:1 attempts:1'; for try in \
         'getent hosts deb.debian.org' 'curl -s -m 2 http://1.1.1.1' 'bash -c \"echo > /dev/tcp/169.254.169.254/80\"' \
         'bash -c \"echo > /dev/udp/1.1.1.1/53\"' 'git ls-remote https://github.com/a/b'; \
-        do sh -c \"$try\" >/dev/null 2>&1 && echo \"BREACH $try\"; done; true";
+        do (sh -c \"$try\" >/dev/null 2>&1 && echo \"BREACH $try\") & done; wait";
     let with_setup = Zip::new().executable("setup.sh", "#!/bin/sh\nls /sys/class/net\n");
     for source in [Zip::new().file("a", "a").bytes(), with_setup.bytes()] {
         let (atelier, _model) = running(&[attempts], Settings::new()).await;
