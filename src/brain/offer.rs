@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::prompt::Reach;
 use crate::{
     domain::{model_name::ModelName, task::Mode},
     llm::Tool,
@@ -52,15 +51,11 @@ impl EditWay {
 }
 
 /// What the model may call.
-pub(super) fn tools(mode: Mode, edit_way: EditWay, reach: &Reach) -> Vec<Tool> {
+pub(super) fn tools(mode: Mode, edit_way: EditWay) -> Vec<Tool> {
     atelier_agent::tools::definitions()
         .into_iter()
         .filter(|tool| mode.changes_code() || tool.name != "edit_file")
-        .map(|tool| Tool {
-            name: tool.name.into(),
-            description: reach.in_tool(tool.description),
-            parameters: tool.parameters,
-        })
+        .map(|tool| Tool { name: tool.name.into(), description: tool.description.into(), parameters: tool.parameters })
         .map(|tool| if tool.name == "edit_file" { narrowed(tool, edit_way) } else { tool })
         .collect()
 }
@@ -120,13 +115,13 @@ mod tests {
         for (way, is_offered, is_not) in
             [(EditWay::Replace, "old_text", "diff_patch"), (EditWay::Patch, "diff_patch", "old_text")]
         {
-            let tools = tools(Mode::Modify, way, &Reach::Nothing);
+            let tools = tools(Mode::Modify, way);
             let edit = tools.iter().find(|tool| tool.name == "edit_file").unwrap();
             let text = format!("{} {}", edit.description, edit.parameters);
             assert!(text.contains(is_offered) && text.contains("new_content"), "{text}");
             assert!(!text.contains(is_not) && !text.contains("replace_lines"), "{text}");
         }
-        assert!(tools(Mode::Analyze, EditWay::Patch, &Reach::Nothing).iter().all(|tool| tool.name != "edit_file"));
+        assert!(tools(Mode::Analyze, EditWay::Patch).iter().all(|tool| tool.name != "edit_file"));
     }
 
     /// The offered arguments are those the agent knows.
@@ -134,7 +129,7 @@ mod tests {
     fn nothing_is_offered_that_the_agent_does_not_take() {
         let taken = atelier_agent::tools::definitions().into_iter().find(|tool| tool.name == "edit_file").unwrap();
         for way in [EditWay::Replace, EditWay::Patch] {
-            for tool in tools(Mode::Modify, way, &Reach::Nothing).iter().filter(|tool| tool.name == "edit_file") {
+            for tool in tools(Mode::Modify, way).iter().filter(|tool| tool.name == "edit_file") {
                 let offered = tool.parameters["properties"].as_object().unwrap();
                 assert!(
                     offered.len() >= 3 && offered.keys().all(|name| !taken.parameters["properties"][name].is_null())

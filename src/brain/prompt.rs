@@ -14,34 +14,13 @@ pub(crate) enum Reach {
     Hosts(Vec<String>),
 }
 
-/// As the texts for the model have it, which are written for a container without network.
-const NO_NETWORK: &str =
-    "There is no network. What the repository's `setup.sh` installed is there; nothing else can be downloaded.";
-const NO_NETWORK_IN_TOOL: &str = "There is no network, no terminal and no input;";
-
 impl Reach {
-    fn in_system(&self, text: &str) -> String {
+    fn section(&self) -> String {
         match self {
-            Self::Nothing => text.to_owned(),
-            Self::Hosts(hosts) if hosts.is_empty() => text.to_owned(),
-            Self::Hosts(hosts) => text.replace(
-                NO_NETWORK,
-                &format!(
-                    "The network is an HTTP proxy that the environment names (`http_proxy`). It lets through {} and nothing \
-                     else, and writes down every request.",
-                    hosts.join(", ")
-                ),
-            ),
-        }
-    }
-
-    pub(super) fn in_tool(&self, text: &str) -> String {
-        match self {
-            Self::Nothing => text.to_owned(),
-            Self::Hosts(_) => text.replace(
-                NO_NETWORK_IN_TOOL,
-                "There is no network but the proxy of the environment, no terminal and no input;",
-            ),
+            Self::Hosts(hosts) if !hosts.is_empty() => {
+                include_str!("prompts/proxied_network.md").replace("{hosts}", &hosts.join(", "))
+            }
+            _ => include_str!("prompts/no_network.md").to_owned(),
         }
     }
 }
@@ -53,7 +32,8 @@ pub(super) fn opening(task: &Task, conventions: &str, checks: Option<&ChecksToRu
         Mode::Pr => concat!(include_str!("prompts/modify.md"), "\n", include_str!("prompts/pr.md")),
         Mode::Analyze => include_str!("prompts/analyze.md"),
     };
-    let system = format!("{}\n{finish}", reach.in_system(include_str!("prompts/system.md")));
+    let system = include_str!("prompts/system.md").replace("{network}\n", &reach.section());
+    let system = format!("{system}\n{finish}");
     let gap = if conventions.is_empty() { "" } else { "\n" };
     let checks = checks.map(|checks| to_run(&checks.commands)).unwrap_or_default();
     let text = format!("{conventions}{gap}{checks}<instruction>\n{}\n</instruction>", task.instruction.as_str());
@@ -76,14 +56,11 @@ mod tests {
 
     #[test]
     fn the_model_is_told_of_the_network_that_there_is() {
-        let (none, one) = (Reach::Nothing, Reach::Hosts(vec!["pypi.org".to_owned()]));
-        let system = include_str!("prompts/system.md");
-        let tools = atelier_agent::tools::definitions();
-        let run = tools.iter().find(|tool| tool.name == "run_command").unwrap();
-        assert!(none.in_system(system).contains("There is no network"));
-        assert!(one.in_system(system).contains("pypi.org") && !one.in_system(system).contains("no network"));
-        assert!(
-            one.in_tool(run.description).contains("but the proxy") && none.in_tool(run.description) == run.description
-        );
+        assert!(include_str!("prompts/system.md").contains("\n{network}\n"));
+        for nothing in [Reach::Nothing, Reach::Hosts(Vec::new())] {
+            assert!(nothing.section().contains("There is no network"));
+        }
+        let section = Reach::Hosts(vec!["pypi.org".to_owned()]).section();
+        assert!(section.contains("lets through pypi.org and nothing") && !section.contains("no network"), "{section}");
     }
 }

@@ -85,7 +85,7 @@ impl Session {
         over: CancellationToken,
     ) -> Result<(Arc<Self>, mpsc::UnboundedReceiver<Outcome>), DbError> {
         let (outcome, ended) = mpsc::unbounded_channel();
-        let tools = offer::tools(task.mode, settings.edit_way, &settings.reach);
+        let tools = offer::tools(task.mode, settings.edit_way);
         let stopping = CancellationToken::new();
         let speaker = Speaker::new(db.clone(), task.id.clone());
         let session = Self { task, db, tools, speaker, settings, state: Mutex::default(), outcome, over, stopping };

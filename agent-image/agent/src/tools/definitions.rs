@@ -104,7 +104,7 @@ fn search_files() -> Value {
 
 const RUN_COMMAND: &str = "Run a command in the code directory and wait for it. The result has returncode (128 + N after \
 signal N), stdout and stderr; long output loses its middle, and says how many bytes. A command that fails is still a \
-success of the tool: look at returncode. There is no network, no terminal and no input; commands start in a fresh shell \
+success of the tool: look at returncode. There is no terminal and no input; commands start in a fresh shell \
 each time, so a cd or an exported variable does not last. A command that takes longer than its timeout is killed with \
 everything it started; what you leave running in the background goes on.";
 
