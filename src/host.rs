@@ -21,6 +21,15 @@ pub(crate) fn disk_space(path: &Path) -> io::Result<DiskSpace> {
     })
 }
 
+/// The release of the kernel, if it has what the server needs: openat2, which keeps hostile paths in their folder, came with
+/// Linux 5.6. Else what to do.
+pub(crate) fn kernel() -> Result<String, String> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= (5, 6) { Ok(release) } else { Err(format!("{release}; Linux 5.6 or newer is needed")) }
+}
+
 /// Memory of this process holds keys and people's code: a crash writes none of it to the disk, and no other process of the
 /// same user reads it.
 pub(crate) fn keep_memory_private() -> io::Result<()> {

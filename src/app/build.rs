@@ -134,7 +134,11 @@ impl App {
         recovery::sweep(&self.pipeline).await?;
         let stopping = shutdown.clone();
         self.merge_training_data(&shutdown);
-        let vitals = web::Vitals { obstacles: self.pipeline.gate.obstacles(), metrics: self.metrics };
+        let vitals = web::Vitals {
+            obstacles: self.pipeline.gate.obstacles(),
+            metrics: self.metrics,
+            engine: self.pipeline.engine.clone(),
+        };
         tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().guard_disk(shutdown.clone()));

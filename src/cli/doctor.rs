@@ -8,6 +8,7 @@ use super::{ConfigArgs, TASK_FAILED, block_on};
 use crate::{
     app::running_server,
     config::{Config, EngineCheck, Forge, ProviderKind},
+    host,
     sandbox::Engine,
 };
 
@@ -87,15 +88,10 @@ fn data_dir(config: &Config) -> Finding {
     }
 }
 
-/// openat2, which keeps hostile paths in their folder, came with Linux 5.6.
 fn kernel() -> Finding {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
-    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    let (state, text) = if version >= (5, 6) {
-        (State::Good, release)
-    } else {
-        (State::Missing, format!("{release}; Linux 5.6 or newer is needed"))
+    let (state, text) = match host::kernel() {
+        Ok(release) => (State::Good, release),
+        Err(problem) => (State::Missing, problem),
     };
     Finding { what: "kernel", state, text }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Config, raw::RawConfig, resolve::resolve};
+use super::{Config, listing, raw::RawConfig, resolve::resolve};
 
 /// The shipped `config.toml` is the one place where defaults stand.
 const DEFAULTS: &str = include_str!("../../config.toml");
@@ -20,16 +20,22 @@ pub(crate) enum ConfigError {
 /// Loads `file` (or the defaults alone), with `overrides` in TOML over it, such as from the command line.
 pub(crate) fn load(file: Option<&Path>, overrides: toml::Table) -> Result<Config, ConfigError> {
     let mut merged = parse(DEFAULTS, "built-in config.toml")?;
+    let mut own = toml::Table::new();
     if let Some(path) = file {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        merge(&mut merged, parse(&text, &path.display().to_string())?);
+        own = parse(&text, &path.display().to_string())?;
+        merge(&mut merged, own.clone());
     }
+    let given = overrides.clone();
     merge(&mut merged, overrides);
     let origin = file.map_or_else(|| "config.toml".to_owned(), |path| path.display().to_string());
-    let raw: RawConfig = serde::Deserialize::deserialize(toml::Value::Table(merged))
+    let raw: RawConfig = serde::Deserialize::deserialize(toml::Value::Table(merged.clone()))
         .map_err(|error: toml::de::Error| ConfigError::Syntax { origin, message: error.message().to_owned() })?;
-    resolve(raw)
+    let mut config = resolve(raw)?;
+    // Later than the rest, which makes known what is to be masked.
+    config.listed = listing::list(&merged, &own, &given);
+    Ok(config)
 }
 
 fn parse(text: &str, origin: &str) -> Result<toml::Table, ConfigError> {

@@ -5,6 +5,7 @@
 mod file;
 mod forge;
 mod git_token;
+mod listing;
 mod raw;
 mod resolve;
 
@@ -25,6 +26,7 @@ use crate::{
 pub(crate) use file::{ConfigError, load};
 pub(crate) use forge::{Forge, ForgeKind, Forges};
 pub(crate) use git_token::{GitToken, GitTokens};
+pub(crate) use listing::{ListedSetting, Origin};
 
 /// The settings of a running server.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) forges: Forges,
     pub(crate) export: Export,
     pub(crate) llm: Llm,
+    /// All of it once more, for people.
+    pub(crate) listed: Vec<ListedSetting>,
 }
 
 #[derive(Debug)]

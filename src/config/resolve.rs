@@ -37,6 +37,7 @@ const MODELS: &[&str] = &["anthropic/claude-sonnet-4-5", "openai/gpt-5", "deepse
 
 const MIB: u64 = 1024 * 1024;
 
+const DOCKER_HOST: &str = "DOCKER_HOST";
 const FINETUNED_MODEL: &str = "OPENAI_FINETUNED_MODEL_ID";
 const CRITIQUE_MODEL: &str = "OPENAI_CRITIQUE_MODEL_ID";
 
@@ -47,6 +48,7 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
     Ok(Config {
         export: export(&raw.export, &data_dir)?,
         data_dir,
+        listed: Vec::new(),
         server: server(raw.server)?,
         sandbox: sandbox(raw.sandbox)?,
         agent: agent(raw.agent, &llm)?,
@@ -119,7 +121,7 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         return Err(wrong("[sandbox] agent_uid", "the agent never has the server's own user id; choose another one"));
     }
     Ok(Sandbox {
-        docker_host: std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()).unwrap_or(raw.docker_host),
+        docker_host: docker_host_of_environment().unwrap_or(raw.docker_host),
         engine_check: raw.engine_check,
         image: raw.image,
         allowed_images: allowed_images(raw.allowed_images)?,
@@ -137,6 +139,24 @@ fn sandbox(raw: RawSandbox) -> Result<Sandbox, ConfigError> {
         command_policy: raw.command_policy,
         allowed_commands: raw.allowed_commands,
     })
+}
+
+fn docker_host_of_environment() -> Option<String> {
+    std::env::var(DOCKER_HOST).ok().filter(|host| !host.is_empty())
+}
+
+/// The variable that goes before a setting of the file and is set, with what it says.
+pub(super) fn replaced_by_environment(section: &str, name: &str) -> Option<(&'static str, String)> {
+    let model = |variable| {
+        let model = openai_model_of_environment(variable).ok()??;
+        Some((variable, model.to_string()))
+    };
+    match (section, name) {
+        ("sandbox", "docker_host") => Some((DOCKER_HOST, docker_host_of_environment()?)),
+        ("agent", "model") => model(FINETUNED_MODEL),
+        ("agent", "critique_model") => model(CRITIQUE_MODEL),
+        _ => None,
+    }
 }
 
 fn host_rule(raw: RawHostRule) -> Result<HostRule, ConfigError> {

@@ -59,6 +59,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         admin("/tasks/{id}/feedback", post(pages::feedback::post)),
         admin("/tasks/{id}/pull-request", post(pages::pull_request::post)),
         admin("/logs/{id}/{*name}", get(logs::get)),
+        admin("/settings", get(pages::settings::get)),
         admin("/logout", post(pages::login::logout)),
         admin("/api/tasks", upload(get(api::tasks::list).post(api::tasks::post))),
         admin("/api/tasks/{id}", get(api::tasks::get)),

@@ -13,6 +13,7 @@ use crate::{
     db::Db,
     metrics::Metrics,
     pipeline::{gate::Obstacles, publisher::Publisher, queue::Queue},
+    sandbox::Engine,
 };
 
 /// How the server fares.
@@ -21,6 +22,7 @@ pub(crate) struct Vitals {
     /// What keeps tasks from starting, as it was last seen.
     pub(crate) obstacles: watch::Receiver<Obstacles>,
     pub(crate) metrics: Metrics,
+    pub(crate) engine: Engine,
 }
 
 #[derive(Clone)]

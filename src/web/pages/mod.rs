@@ -12,6 +12,7 @@ pub(super) mod network;
 pub(super) mod new;
 mod patch;
 pub(super) mod pull_request;
+pub(super) mod settings;
 mod setup_log;
 pub(super) mod source;
 mod story;

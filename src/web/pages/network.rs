@@ -1,6 +1,7 @@
 //! What a task asked its proxy for, by host, and the lines of `setup.log` that had to do with what was refused.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Read},
     path::{Path, PathBuf},
 };
@@ -41,7 +42,6 @@ pub(in crate::web) struct HostView {
 const MAX_HOSTS: usize = 200;
 const MAX_LEDGER_BYTES: u64 = 2 * 1024 * 1024;
 const MAX_SETUP_BYTES: u64 = 4 * 1024 * 1024;
-const MAX_LINES: usize = 2;
 const MAX_LINE_CHARS: usize = 300;
 
 pub(in crate::web) async fn read(folder: PathBuf) -> Result<Vec<HostView>, WebError> {
@@ -72,17 +72,16 @@ impl HostView {
     }
 }
 
-/// The first lines that name the host; else what was written last before it was refused.
+/// What was written last when it was refused, and the first line that names the host.
 fn asked_by(host: &str, at_line: u64, log: &[&str]) -> Vec<String> {
     let numbered = || (1_u64..).zip(log).filter(|(_, line)| !line.trim().is_empty());
+    let before = numbered().take_while(|(number, _)| *number <= at_line).last();
+    let named = numbered().find(|(_, line)| line.contains(host));
+    let lines: BTreeMap<_, _> = before.into_iter().chain(named).collect();
     let show = |(number, line): (u64, &&str)| {
         format!("{number}: {}", line.trim().chars().take(MAX_LINE_CHARS).collect::<String>())
     };
-    let named: Vec<String> = numbered().filter(|(_, line)| line.contains(host)).take(MAX_LINES).map(show).collect();
-    if !named.is_empty() {
-        return named;
-    }
-    numbered().take_while(|(number, _)| *number <= at_line).last().map(show).into_iter().collect()
+    lines.into_iter().map(show).collect()
 }
 
 /// The start of a file; empty when there is none.
@@ -101,7 +100,9 @@ mod tests {
     #[test]
     fn a_refused_host_is_led_back_to_a_line() {
         let log = ["+ pip install leap", "", "Collecting leap", "error: https://pypi.org/simple/leap: 403"];
-        assert_eq!(asked_by("pypi.org", 1, &log), ["4: error: https://pypi.org/simple/leap: 403"]);
+        let both = ["3: Collecting leap", "4: error: https://pypi.org/simple/leap: 403"];
+        assert_eq!(asked_by("pypi.org", 3, &log), both);
+        assert_eq!(asked_by("pypi.org", 4, &log), both[1..]);
         assert_eq!(asked_by("files.pythonhosted.org", 2, &log), ["1: + pip install leap"]);
         assert!(asked_by("pypi.org", 1, &[]).is_empty());
     }

@@ -217,3 +217,20 @@ async fn errors_are_pages_for_people_and_problems_for_programs() {
     assert_eq!((failed.status, problem["kind"].as_str()), (StatusCode::INTERNAL_SERVER_ERROR, Some("internal")));
     assert!(problem["detail"].as_str().unwrap().contains("under the id ") && !failed.body.contains("os error"));
 }
+
+#[tokio::test]
+async fn the_settings_name_their_origin_and_no_secret() {
+    let site = Site::with(
+        "[sandbox]\npids = 99\n[llm.providers.mine]\nkind = 'openai'\nbase_url = 'https://me:hunter2-canary@llm.example.org/v1/'\n\
+         api_key_env = 'PATH'",
+    )
+    .await;
+    let page = site.get("/settings").await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(page.body.contains("<code>pids</code></th><td><code>99</code></td><td>command line</td>"), "{}", page.body);
+    assert!(page.body.contains("<code>memory_mb</code></th><td><code>4096</code></td><td>default</td>"));
+    assert!(page.body.contains("has a key, from $PATH") && page.body.contains("llm.example.org"));
+    let path = std::env::var("PATH").unwrap();
+    assert!(!page.body.contains("hunter2-canary") && !page.body.contains(&path), "a secret is shown");
+    assert!(page.body.contains("<dt>Kernel</dt>") && page.body.contains("<dt>Docker Engine</dt>"));
+}

@@ -1,6 +1,6 @@
 //! A site to test: the router over a database and a data directory of its own.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use axum::{
     Router,
@@ -18,6 +18,7 @@ use crate::{
     db::Db,
     metrics::Metrics,
     pipeline::{gate::Obstacles, queue::Queue},
+    sandbox::Engine,
     web::{AppState, Vitals, router::router},
 };
 
@@ -65,7 +66,8 @@ impl Site {
         let db = Db::open(&data_dir.database()).await.unwrap();
         let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
         let (obstacles, seen) = watch::channel(Obstacles::from([]));
-        let vitals = Vitals { obstacles: seen, metrics: Metrics::new() };
+        let engine = Engine::new(config.sandbox.clone(), "tests".to_owned(), PathBuf::new());
+        let vitals = Vitals { obstacles: seen, metrics: Metrics::new(), engine };
         let token = SecretString::from(TOKEN);
         let state = AppState::new(db, queue, config, data_dir, &token, vitals, CancellationToken::new());
         Self { router: router(state.clone()), state, folder, obstacles }

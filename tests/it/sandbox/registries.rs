@@ -175,7 +175,8 @@ async fn r28_maven_and_gradle_find_the_proxy_by_their_files() {
     let Some(settings) = reaching(&[DEBIAN]) else { return };
     let (atelier, _model) = running(&["true"], settings).await;
     let setup = "#!/bin/sh\nset -eu\nunset JAVA_TOOL_OPTIONS http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY\n\
-        apt-get -qq update\napt-get -qq install --no-install-recommends maven gradle >/dev/null\n\
+        mkdir -p /usr/share/man/man1\napt-get -qq update\n\
+        apt-get -qq install --no-install-recommends maven gradle >/dev/null\n\
         mvn -B -q dependency:get -Dartifact=a:b:1 || gradle --no-daemon -q build || echo both asked\n";
     let gradle = "apply plugin: 'java'\nrepositories { maven { url 'https://gradle.example.org/m2' } }\n\
         dependencies { compile 'a:b:1' }\n";

@@ -1,0 +1,115 @@
+//! `/settings`: what the server runs with, and what it runs on. Nothing is changed here: that is the file's.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::{extract::State, response::Response};
+use tokio::time::timeout;
+
+use super::{figures, page};
+use crate::{
+    config::{ListedSetting, Origin, Provider, ProviderKind},
+    host,
+    web::{AppState, error::WebError},
+};
+
+#[derive(Template)]
+#[template(path = "settings.html")]
+struct SettingsPage {
+    machine: Vec<Fact>,
+    providers: Vec<Fact>,
+    sections: Vec<Section>,
+}
+
+/// One line about the machine or a provider.
+struct Fact {
+    what: String,
+    tone: &'static str,
+    text: String,
+}
+
+struct Section {
+    /// As it stands in the file.
+    heading: String,
+    settings: Vec<ListedSetting>,
+    /// How many are not as they were shipped.
+    own: usize,
+}
+
+const ENGINE_PATIENCE: Duration = Duration::from_secs(5);
+
+pub(in crate::web) async fn get(State(state): State<AppState>) -> Result<Response, WebError> {
+    let config = &state.config;
+    let default = config.agent.model.provider();
+    let providers =
+        config.llm.providers.iter().map(|(name, provider)| provider_fact(name, provider, default)).collect();
+    page(&SettingsPage { machine: machine(&state).await, providers, sections: sections(&config.listed) })
+}
+
+async fn machine(state: &AppState) -> Vec<Fact> {
+    let fact = |what: &str, tone, text: String| Fact { what: what.to_owned(), tone, text };
+    let mut facts = Vec::new();
+    match timeout(ENGINE_PATIENCE, state.vitals.engine.facts()).await {
+        Ok(Ok(engine)) => {
+            facts.push(fact("Docker Engine", "good", format!("{} (API {})", engine.version, engine.api_version)));
+            let runc = engine.runc.clone().unwrap_or_else(|| "not used".to_owned());
+            facts.push(fact("runc", "good", runc));
+            facts.extend(engine.warnings().into_iter().map(|text| fact("Update", "bad", text)));
+        }
+        Ok(Err(error)) => facts.push(fact("Docker Engine", "bad", error.to_string())),
+        Err(_) => {
+            let text = format!("no answer within {} s; `atelier doctor` looks closer", ENGINE_PATIENCE.as_secs());
+            facts.push(fact("Docker Engine", "bad", text));
+        }
+    }
+    facts.push(match host::kernel() {
+        Ok(release) => fact("Kernel", "good", release),
+        Err(problem) => fact("Kernel", "bad", problem),
+    });
+    if let Ok(space) = host::disk_space(state.data_dir.path()) {
+        let reserve = state.config.queue.disk_reserve(space);
+        let text = format!("{} free of {}", figures::bytes(space.free), figures::bytes(space.total));
+        facts.push(if space.free > reserve {
+            fact("Disk", "good", text)
+        } else {
+            fact("Disk", "bad", format!("{text}; no task starts below {}: make room", figures::bytes(reserve)))
+        });
+    }
+    facts
+}
+
+fn provider_fact(name: &str, provider: &Provider, default: &str) -> Fact {
+    let (tone, text) = match (provider.kind, &provider.api_key_env, &provider.api_key) {
+        (ProviderKind::Scripted, ..) => ("good", "plays files, needs no key".to_owned()),
+        (_, None, _) => ("good", "needs no key".to_owned()),
+        (_, Some(variable), Some(_)) => ("good", format!("has a key, from ${variable}")),
+        (_, Some(variable), None) if name == default => ("bad", format!("no key; set ${variable} and start again")),
+        (_, Some(variable), None) => ("none", format!("no key; ${variable} would hold it")),
+    };
+    Fact { what: name.to_owned(), tone, text }
+}
+
+fn sections(listed: &[ListedSetting]) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    for setting in listed {
+        let heading = if setting.section.is_empty() { "top".to_owned() } else { format!("[{}]", setting.section) };
+        if sections.last().is_none_or(|last| last.heading != heading) {
+            sections.push(Section { heading, settings: Vec::new(), own: 0 });
+        }
+        if let Some(section) = sections.last_mut() {
+            section.own += usize::from(setting.origin != Origin::Default);
+            section.settings.push(setting.clone());
+        }
+    }
+    sections
+}
+
+/// In the words of the page.
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Default => "default".to_owned(),
+        Origin::File => "file".to_owned(),
+        Origin::CommandLine => "command line".to_owned(),
+        Origin::Environment(variable) => format!("${variable}"),
+    }
+}
