@@ -188,7 +188,7 @@ fn outcome(result: &Map<String, Value>) -> String {
 }
 
 /// Whatever a model or a repository wrote must not steer the terminal.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
 }
 

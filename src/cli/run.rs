@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     CANNOT_RUN, ConfigArgs, TASK_CANCELLED, TASK_FAILED, block_on,
     client::Client,
-    follow::follow,
+    follow::{follow, plain},
     say,
     server::{Listen, Server},
 };
@@ -93,7 +93,7 @@ pub(super) async fn run_task(server: &Server, arguments: &RunArgs) -> anyhow::Re
         std::io::stdout().write_all(&patch)?;
     }
     if let Some(message) = task["pull_request"]["message"].as_str() {
-        say(message);
+        say(&plain(message));
     }
     say(&format!("{} · {}", usage(&task), server.place(&id)));
     Ok(Done { id, code: exit_code(&task) })

@@ -4,7 +4,7 @@
 const LINK: u32 = 0o120_000;
 const SUBMODULE: u32 = 0o160_000;
 
-/// Folders whose files forges, editors and hooks obey.
+/// Folders whose files forges, hooks, editors and agents obey.
 const FOLDERS: &[&str] = &[
     ".github",
     ".gitlab",
@@ -16,6 +16,9 @@ const FOLDERS: &[&str] = &[
     ".husky",
     ".githooks",
     ".devcontainer",
+    ".vscode",
+    ".claude",
+    ".cursor",
 ];
 
 /// Files that do, in whatever folder they lie.

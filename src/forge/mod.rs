@@ -70,8 +70,11 @@ pub(crate) fn connect(
     }))
 }
 
+const MAX_PAGE_BYTES: usize = 2048;
+
 /// An address that a forge named, if a browser may be sent there.
 fn page(url: &str) -> Result<String, ForgeError> {
-    let is_web = Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "https" | "http"));
-    if is_web { Ok(url.to_owned()) } else { Err(ForgeError::BadAnswer("it names no page".to_owned())) }
+    let page = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+    let page = page.map(String::from).filter(|page| page.len() <= MAX_PAGE_BYTES);
+    page.ok_or_else(|| ForgeError::BadAnswer("it names no page".to_owned()))
 }

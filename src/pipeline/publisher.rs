@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -25,7 +25,7 @@ use crate::{
         task_id::TaskId,
     },
     forge::{self, Branch, ForgeError, Found, Opening},
-    git::{Author, CloneLimits, Drafted, Heads, Remote, RemoteRequest, Snapshots, draft},
+    git::{Author, CloneLimits, Drafted, Heads, Remote, RemoteError, RemoteRequest, Snapshots, draft},
     redact,
     remove_tree::remove_tree,
 };
@@ -101,7 +101,11 @@ impl Publisher {
         let task = self.db.task(id).await?;
         let Some(mut known) = task.pull_request.clone() else { return Ok(()) };
         let folder = self.data_dir.task(id);
-        let state = self.outcome(&task, &mut known).await;
+        let mut state = self.outcome(&task, &mut known).await;
+        if state.as_ref().is_err_and(|error| matches!(error.downcast_ref(), Some(RemoteError::Moved))) {
+            // The branch is not as it was a moment ago: it may be the push of a server that was killed, which arrived late.
+            state = self.outcome(&task, &mut known).await;
+        }
         if let Err(error) = remove_tree(&folder.publish()).await {
             tracing::warn!(%error, "the repository that was pushed from stays behind");
         }
@@ -114,11 +118,27 @@ impl Publisher {
         let (this, span) = (self.clone(), tracing::info_span!("publish", %id));
         let work = async move {
             let Ok(_slot) = this.slots.acquire().await else { return };
-            if let Err(error) = this.publish(&id).await {
+            // A task of its own that ends with this one: a panic must not leave it under way for ever.
+            let mut publishing = JoinSet::new();
+            let (worker, of_task) = (this.clone(), id.clone());
+            publishing.spawn(async move { worker.publish(&of_task).await }.in_current_span());
+            let stored = match publishing.join_next().await {
+                Some(Ok(stored)) => stored,
+                broken => this.give_up(&id, &format!("{broken:?}")).await,
+            };
+            if let Err(error) = stored {
                 tracing::error!(%error, "cannot store what publishing came to; the next start will");
             }
         };
         tokio::spawn(async move { shutdown.run_until_cancelled(work).await }.instrument(span));
+    }
+
+    async fn give_up(&self, id: &TaskId, cause: &str) -> Result<(), DbError> {
+        tracing::error!(cause, "publishing broke off");
+        let Some(mut known) = self.db.task(id).await?.pull_request else { return Ok(()) };
+        let message = "The server made a mistake while it published this task; its log has the cause. Try again.";
+        known.state = PullRequestState::Failed { failure: Failure::new(FailureKind::Internal, message) };
+        self.db.end_publishing(id, known).await
     }
 
     async fn outcome(&self, task: &Task, known: &mut PullRequest) -> anyhow::Result<PullRequestState> {

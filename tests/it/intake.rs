@@ -41,7 +41,7 @@ async fn json_that_is_wrong_is_refused_by_the_name_of_the_field() {
         (json!({"task": "Go."}), "source"),
         (json!({"source": source, "task": "  "}), "say what is to be done"),
         (json!({"source": source, "task": "Go.", "colour": "red"}), "colour"),
-        (json!({"source": source, "task": "Go.", "mode": "pr"}), "publishing"),
+        (json!({"source": source, "task": "Go.", "mode": "pr"}), "[forge.NAME]"),
         (json!({"source": source, "task": "Go.", "model": "nobody/x"}), "nobody"),
         (json!({"source": source, "task": "Go.", "limits": {"max_step": 1}}), "max_step"),
     ] {

@@ -48,6 +48,7 @@ pub(crate) async fn collect(
         write_whole(&logs.join("diff.patch"), &patch.bytes)?;
         if may_be_published {
             snapshots.keep_result(&before, &after_setup, &end).context("result")?;
+            snapshots.make_durable().context("result")?;
         }
         let mut references = Vec::new();
         if let Some(explanation) = explanation {
