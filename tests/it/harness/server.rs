@@ -121,7 +121,9 @@ impl Atelier {
         if let Some(megabytes) = settings.launch.disk_mb {
             std::fs::create_dir(&data_dir).unwrap();
             let data_dir = data_dir.display();
-            sh(folder.path(), &format!("mount -t tmpfs -o size={megabytes}m atelier-test {data_dir}"));
+            let (uid, gid) = settings.launch.user.unwrap_or_default();
+            let options = format!("size={megabytes}m,uid={uid},gid={gid}");
+            sh(folder.path(), &format!("mount -t tmpfs -o {options} atelier-test {data_dir}"));
         }
         let mut settings = settings;
         settings.launch.keeps_results = settings.toml.contains_key("forge");

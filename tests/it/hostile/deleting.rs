@@ -39,7 +39,7 @@ async fn r44_r47_deep_and_closed_trees_go_and_the_server_stays() {
 
 #[tokio::test]
 async fn r47_a_server_that_is_not_root_deletes_them_as_well() {
-    deep_and_closed_trees_go(2_000, Settings::new().without_root()).await;
+    deep_and_closed_trees_go(2_000, Settings::new().without_root().small_disk(500)).await;
 }
 
 /// A folder that not even its owner can empty, until it is let go.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 
@@ -15,8 +16,8 @@ async fn f23_a_log_without_end_is_cut_and_its_page_opens_at_once() {
     let model = ModelServer::start().await;
     model.will(Reply::text("Done."));
     let atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
-    let setup = "#!/bin/sh\necho the first line\nyes | head -c 25000000\n\
-                 head -c 25000000 /dev/zero | tr '\\0' x\nhead -c 5000000 /dev/urandom\necho\necho the last line\n";
+    let setup = "#!/bin/sh\necho the first line\nyes | head -c 12000000\n\
+                 head -c 12000000 /dev/zero | tr '\\0' x\nhead -c 3000000 /dev/urandom\necho\necho the last line\n";
     let task = atelier.submit_zip(Zip::new().executable("setup.sh", setup), "Go.", &[]).await;
     task.completed().await;
 
@@ -32,24 +33,27 @@ async fn f23_a_log_without_end_is_cut_and_its_page_opens_at_once() {
 
 #[tokio::test]
 async fn f21_programs_in_place_of_the_agent_that_misbehave_end_with_a_reason() {
-    for (program, kind) in [
+    let runs = [
         ("kill -SEGV $$", "agent_crashed"),
         ("exit 0", "agent_exited"),
         ("while :; do :; done", "timeout"),
         ("yes", "timeout"),
         ("sleep 1d", "timeout"),
-    ] {
-        let settings = Settings::new()
-            .set("agent.command", vec!["sh", "-c", program])
-            .set("agent.task_timeout_s", if kind == "timeout" { 4 } else { 60 });
-        let atelier = Atelier::start_with(settings).await;
-        let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
-        let asked = Instant::now();
-        let ended = task.failed(kind).await;
-        assert!(!ended["error"]["message"].as_str().unwrap().is_empty(), "{program}");
-        assert!(asked.elapsed() < Duration::from_secs(40), "{program}: {:?}", asked.elapsed());
-        assert!(atelier.resident_kib() < 300 * 1024, "{program}");
-    }
+    ];
+    join_all(runs.map(|(program, kind)| ends_as(program, kind))).await;
+}
+
+async fn ends_as(program: &str, kind: &str) {
+    let settings = Settings::new()
+        .set("agent.command", vec!["sh", "-c", program])
+        .set("agent.task_timeout_s", if kind == "timeout" { 4 } else { 60 });
+    let atelier = Atelier::start_with(settings).await;
+    let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
+    let asked = Instant::now();
+    let ended = task.failed(kind).await;
+    assert!(!ended["error"]["message"].as_str().unwrap().is_empty(), "{program}");
+    assert!(asked.elapsed() < Duration::from_secs(40), "{program}: {:?}", asked.elapsed());
+    assert!(atelier.resident_kib() < 300 * 1024, "{program}");
 }
 
 const CONNECTIONS: usize = 2000;

@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// A thousand by hand, in the bench; here enough to see that nothing grows.
-const MANY: usize = 60;
+const MANY: usize = 40;
 const WORKERS: usize = 4;
 
 #[tokio::test]
