@@ -1,4 +1,4 @@
-//! Tasks of every kind run while the server is killed at random moments, `$ATELIER_KILLS` times (15 when not set). After
+//! Tasks of every kind run while the server is killed at random moments, `$ATELIER_KILLS` times (25 when not set). After
 //! each start and at the end the invariants hold. The program that is measured by hand is this test with a larger number.
 
 use std::{
@@ -30,7 +30,7 @@ type Asked = Arc<Mutex<HashMap<(String, String), Vec<Instant>>>>;
 
 #[tokio::test]
 async fn f04_to_f10_killed_at_random_nothing_is_lost_and_nothing_happens_twice() {
-    let kills: usize = std::env::var("ATELIER_KILLS").map_or(15, |kills| kills.parse().unwrap());
+    let kills: usize = std::env::var("ATELIER_KILLS").map_or(25, |kills| kills.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     for (name, setup) in [("git", None), ("git-setup", Some(SETUP))] {
         let repository = folder.path().join(name);
