@@ -31,7 +31,13 @@ mod wall_clock;
 mod web;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().command {
+    let command = cli::Cli::parse().command;
+    if !matches!(command, cli::Command::Agent(_))
+        && let Err(error) = config::leave_home()
+    {
+        return cli::complain(format!("cannot start itself without a home: {error}"));
+    }
+    match command {
         // Before any thread starts: the agent changes its user.
         cli::Command::Agent(arguments) => atelier_agent::cli::run(*arguments),
         cli::Command::Serve(arguments) => cli::serve::run(&arguments),

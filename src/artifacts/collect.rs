@@ -33,7 +33,8 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const MAX_REASONS: usize = 20;
 
 /// Copies regular files from `output` to `logs`: the agent's own log and transcript under their names, everything else
-/// beneath `logs/output`. Links are not followed, and nothing but a regular file is opened.
+/// beneath `logs/output`. Links are not followed, and nothing but a regular file is opened. All of it is on disk when this
+/// returns.
 pub(crate) fn collect(output: &Path, logs: &Path) -> io::Result<Collected> {
     let root = File::open(output)?;
     let mut collected = Collected::default();
@@ -82,6 +83,8 @@ pub(crate) fn collect(output: &Path, logs: &Path) -> io::Result<Collected> {
             }
         }
     }
+    // Once for all of them: thousands of files would take a minute one by one.
+    rustix::fs::syncfs(File::open(logs)?)?;
     Ok(collected)
 }
 
@@ -123,7 +126,6 @@ fn copy(from: OwnedFd, draft: &Path, to: &Path) -> io::Result<Option<u64>> {
         target.write_all(&masked)?;
         written += masked.len() as u64;
         if length == 0 {
-            target.sync_all()?;
             std::fs::rename(draft, to)?;
             return Ok(Some(written));
         }

@@ -85,7 +85,7 @@ fn block_on<E: Display>(work: impl Future<Output = Result<ExitCode, E>>) -> Exit
     code
 }
 
-fn complain(error: impl Display) -> ExitCode {
+pub(crate) fn complain(error: impl Display) -> ExitCode {
     say(&format!("atelier: {error:#}"));
     ExitCode::from(CANNOT_RUN)
 }

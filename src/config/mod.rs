@@ -5,6 +5,7 @@
 mod file;
 mod forge;
 mod git_token;
+mod home;
 mod listing;
 mod raw;
 mod resolve;
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) use file::{ConfigError, load};
 pub(crate) use forge::{Forge, ForgeKind, Forges};
 pub(crate) use git_token::{GitToken, GitTokens};
+pub(crate) use home::leave_home;
 pub(crate) use listing::{ListedSetting, Origin};
 
 /// The settings of a running server.

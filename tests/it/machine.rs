@@ -8,7 +8,7 @@ use tokio::{
     net::TcpListener,
 };
 
-use crate::harness::{Atelier, Settings, Zip};
+use crate::harness::{Atelier, Settings, Zip, leap_year};
 
 #[tokio::test]
 async fn r66_data_and_memory_are_open_to_nobody_else() {
@@ -21,6 +21,15 @@ async fn r66_data_and_memory_are_open_to_nobody_else() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", atelier.process_id())).unwrap();
     let cores = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
     assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
+}
+
+#[tokio::test]
+async fn what_stands_in_the_home_of_whoever_runs_the_server_does_not_matter() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join(".gitconfig"), "[core\n").unwrap();
+    let settings = Settings::new().environment("HOME", home.path().to_str().unwrap());
+    let atelier = Atelier::start_with(settings).await;
+    atelier.submit_zip(Zip::new().folder(&leap_year()), "Mend the tests.", &[]).await.completed().await;
 }
 
 /// Says to everything that it is an engine of this version.

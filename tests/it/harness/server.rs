@@ -415,7 +415,7 @@ async fn launch(folder: &Path, how: &Launch) -> (Child, SocketAddr) {
         }
     };
     if let Some((uid, gid)) = how.user {
-        command.uid(uid).gid(gid).env("HOME", folder);
+        command.uid(uid).gid(gid);
     }
     let mut process = command
         .args(["serve", "--config"])

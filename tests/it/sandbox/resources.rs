@@ -63,7 +63,7 @@ async fn r32_a_fork_bomb_stays_in_its_task() {
 }
 
 #[tokio::test]
-async fn r32_r34_a_command_that_uses_up_the_memory_ends_the_task_as_oom() {
+async fn r32_r34_f20_a_command_that_uses_up_the_memory_ends_the_task_as_oom() {
     let (atelier, _model) = running(&[HOG], Settings::new().set("sandbox.memory_mb", 128)).await;
     let task = atelier.submit_zip(Zip::new().file("a", "a"), "Fill.", &[]).await;
     let ended = task.failed("oom").await;
@@ -84,7 +84,7 @@ async fn r34_the_model_is_told_of_used_up_memory_where_that_is_wished() {
 }
 
 #[tokio::test]
-async fn r34_a_setup_that_uses_up_the_memory_is_oom_and_so_is_another_agent_program() {
+async fn r34_f20_a_setup_that_uses_up_the_memory_is_oom_and_so_is_another_agent_program() {
     let settings = Settings::new().set("sandbox.memory_mb", 128);
     let settings = settings.set("agent.command", vec!["python3", "-c", "keep = b'x' * (1 << 30)"]);
     let atelier = Atelier::start_with(settings).await;
