@@ -65,7 +65,7 @@ async fn r30_setup_finds_no_socket_to_speak_to() {
     assert_eq!(model.received().len(), 2, "one question for the command, one for the end");
 }
 
-/// A thousand connections at once, a gigabyte, deep nesting, a body that does not end: from a command of the agent.
+/// Twelve hundred requests, four hundred at once, a gigabyte, deep nesting, a body that does not end: from a command of the agent.
 const FLOOD: &str = r#"
 import socket, threading, time
 
@@ -85,7 +85,10 @@ def send(body, length=None):
         answers.append(type(error).__name__)
 
 answers = []
-threads = [threading.Thread(target=send, args=(b'{"task_id": "x", "payload": {"event": "start"}}',)) for _ in range(400)]
+def insist():
+    for _ in range(3): send(b'{"task_id": "x", "payload": {"event": "start"}}')
+
+threads = [threading.Thread(target=insist) for _ in range(400)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 send(b'{"a":' * 100000)
