@@ -8,6 +8,7 @@ pub(crate) mod housekeeping;
 pub(crate) mod leaks;
 mod live_patch;
 pub(crate) mod observer;
+pub(crate) mod obstacle;
 pub(crate) mod publisher;
 pub(crate) mod queue;
 pub(crate) mod recovery;

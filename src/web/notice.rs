@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::AppState;
-use crate::pipeline::gate::Obstacle;
+use crate::pipeline::obstacle::Obstacle;
 
 /// The lines on their own, as live pages get them; the frame of the pages includes the same template.
 #[derive(Template)]

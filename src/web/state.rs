@@ -12,7 +12,7 @@ use crate::{
     data_dir::DataDir,
     db::Db,
     metrics::Metrics,
-    pipeline::{gate::Obstacles, publisher::Publisher, queue::Queue},
+    pipeline::{obstacle::Obstacles, publisher::Publisher, queue::Queue},
     sandbox::Engine,
 };
 

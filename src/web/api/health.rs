@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::{
     domain::task::Status,
-    pipeline::{gate::Obstacle, leaks::leaks},
+    pipeline::{leaks::leaks, obstacle::Obstacle},
     web::AppState,
 };
 

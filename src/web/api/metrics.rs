@@ -10,7 +10,7 @@ use crate::{
     domain::task::Status,
     host,
     metrics::{self, Readings},
-    pipeline::{gate::Obstacle, leaks},
+    pipeline::{leaks, obstacle::Obstacle},
     web::{AppState, error::WebError},
 };
 

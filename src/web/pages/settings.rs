@@ -92,7 +92,7 @@ fn provider_fact(name: &str, provider: &Provider, default: &str) -> Fact {
 fn sections(listed: &[ListedSetting]) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for setting in listed {
-        let heading = if setting.section.is_empty() { "top".to_owned() } else { format!("[{}]", setting.section) };
+        let heading = if setting.section.is_empty() { "General".to_owned() } else { format!("[{}]", setting.section) };
         if sections.last().is_none_or(|last| last.heading != heading) {
             sections.push(Section { heading, settings: Vec::new(), own: 0 });
         }

@@ -9,7 +9,7 @@ use crate::{
         task::{Status, Task},
         task_id::TaskId,
     },
-    pipeline::gate::Obstacles,
+    pipeline::obstacle::Obstacles,
     web::{AppState, error::WebError, notice, waiting::Waiting},
 };
 

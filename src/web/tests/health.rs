@@ -10,7 +10,7 @@ use super::{
     Site,
     site::{anonymous, request},
 };
-use crate::pipeline::gate::Obstacle;
+use crate::pipeline::obstacle::Obstacle;
 
 const GIT_TASK: &str = r#"{"source": {"git_url": "https://example.org/a/b"}, "task": "Go."}"#;
 

@@ -17,7 +17,7 @@ use crate::{
     data_dir::DataDir,
     db::Db,
     metrics::Metrics,
-    pipeline::{gate::Obstacles, queue::Queue},
+    pipeline::{obstacle::Obstacles, queue::Queue},
     sandbox::Engine,
     web::{AppState, Vitals, router::router},
 };
