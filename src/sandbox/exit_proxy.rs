@@ -26,7 +26,7 @@ use crate::{
     domain::{
         address::AddressPolicy,
         host_rule::{HostRule, Verdict, judge},
-        network_ledger::NOT_LISTED,
+        network_ledger::{LedgerEntry, NOT_LISTED},
     },
     forward_proxy::{self, Answer, Asked, Target, answer},
 };
@@ -46,26 +46,7 @@ pub(crate) struct ExitRules {
     pub(crate) addresses: AddressPolicy,
 }
 
-/// One request, for the ledger.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ExitEntry {
-    LetThrough {
-        method: String,
-        target: String,
-    },
-    Refused {
-        method: String,
-        target: String,
-        reason: String,
-    },
-    /// A connection has ended.
-    Brought {
-        target: String,
-        bytes: u64,
-    },
-}
-
-type Ledger = Box<dyn Fn(ExitEntry) + Send + Sync>;
+type Ledger = Box<dyn Fn(LedgerEntry) + Send + Sync>;
 
 struct Gate {
     rules: ExitRules,
@@ -91,11 +72,12 @@ enum NoWay {
 }
 
 impl ExitProxy {
-    /// Listens on `socket`, which everybody who comes this far may connect to.
+    /// Listens on `socket`, which everybody who comes this far may connect to. Who reads the ledger knows what was being
+    /// written at the time.
     pub(crate) fn start(
         socket: &Path,
         rules: ExitRules,
-        ledger: impl Fn(ExitEntry) + Send + Sync + 'static,
+        ledger: impl Fn(LedgerEntry) + Send + Sync + 'static,
     ) -> io::Result<Self> {
         match std::fs::remove_file(socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -132,7 +114,7 @@ impl forward_proxy::Gate for Gate {
         let (method, target) = (asked.method.to_string(), format!("{host}:{port}"));
         match self.connect(host, *port, &method).await {
             Ok(upstream) => {
-                (self.ledger)(ExitEntry::LetThrough { method, target });
+                (self.ledger)(LedgerEntry::LetThrough { method, target });
                 Ok(upstream)
             }
             Err(no_way) => {
@@ -141,14 +123,14 @@ impl forward_proxy::Gate for Gate {
                     NoWay::Unreachable(reason) => (StatusCode::BAD_GATEWAY, reason),
                 };
                 let text = format!("{target} is refused: {reason}");
-                (self.ledger)(ExitEntry::Refused { method, target, reason });
+                (self.ledger)(LedgerEntry::Refused { method, target, reason, at_line: None });
                 Err(Box::new(answer(status, &text)))
             }
         }
     }
 
     fn brought(&self, (host, port): &Target, bytes: u64) {
-        (self.ledger)(ExitEntry::Brought { target: format!("{host}:{port}"), bytes });
+        (self.ledger)(LedgerEntry::Brought { target: format!("{host}:{port}"), bytes });
     }
 }
 

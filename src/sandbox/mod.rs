@@ -17,7 +17,7 @@ mod versions;
 pub(crate) use container::{Container, Exit};
 pub(crate) use disk_watch::DiskUse;
 pub(crate) use engine::{Engine, EngineFacts};
-pub(crate) use exit_proxy::{ExitEntry, ExitProxy, ExitRules};
+pub(crate) use exit_proxy::{ExitProxy, ExitRules};
 pub(crate) use ownership::Ownership;
 pub(crate) use setup::{SetupEnd, SetupTimes};
 pub(crate) use spec::{CodeAccess, ContainerSpec, Network};

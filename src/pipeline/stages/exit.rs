@@ -20,7 +20,7 @@ use crate::{
         task::Task,
     },
     pipeline::Pipeline,
-    sandbox::{ExitEntry, ExitProxy, ExitRules},
+    sandbox::{ExitProxy, ExitRules},
     wall_clock,
 };
 
@@ -74,19 +74,20 @@ impl Exit {
         let log = CappedLog::append(&pipeline.data_dir.task_logs(&task.id).join("network.log"), MAX_LEDGER)?;
         let ledger = Arc::new(Mutex::new(Ledger { log, refused: BTreeSet::new() }));
         let (book, db, id) = (ledger.clone(), pipeline.db.clone(), task.id.clone());
-        let write = move |entry: ExitEntry| {
+        let write = move |mut entry: LedgerEntry| {
             let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
-            let (entry, warning) = match entry {
-                ExitEntry::LetThrough { method, target } => (LedgerEntry::LetThrough { method, target }, None),
-                ExitEntry::Brought { target, bytes } => (LedgerEntry::Brought { target, bytes }, None),
-                ExitEntry::Refused { method, target, reason } => {
+            let warning = match &mut entry {
+                LedgerEntry::LetThrough { .. } | LedgerEntry::Brought { .. } => None,
+                LedgerEntry::Refused { target, reason, at_line, .. } => {
                     let is_news = book.refused.len() < MAX_WARNINGS && book.refused.insert(target.clone());
-                    let (who, at_line) = match &asker {
-                        Asker::Setup(lines) => ("setup.sh", Some(lines.current())),
-                        Asker::Agent => ("The agent", None),
+                    let who = match &asker {
+                        Asker::Setup(lines) => {
+                            *at_line = Some(lines.current());
+                            "setup.sh"
+                        }
+                        Asker::Agent => "The agent",
                     };
-                    let warning = is_news.then(|| format!("{who} asked for {target}, which was refused: {reason}."));
-                    (LedgerEntry::Refused { method, target, reason, at_line }, warning)
+                    is_news.then(|| format!("{who} asked for {target}, which was refused: {reason}."))
                 }
             };
             book.log.write(format!("{:.3} {entry}\n", wall_clock::now()).as_bytes());

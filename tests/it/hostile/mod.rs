@@ -14,11 +14,12 @@ use std::path::Path;
 
 pub(crate) use programs::Programs;
 
+use data_encoding::BASE64;
 use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Atelier, Settings},
+    harness::{Atelier, Settings, Task},
     model_server::{ModelServer, Reply},
 };
 
@@ -55,6 +56,19 @@ pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<String> {
         std::process::Command::new("grep").args(["-r", "-l", "-a", "-F", "-e", text]).arg(folder).output().unwrap();
     assert!(output.status.code().is_some_and(|code| code < 2), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// The token, as it is and as git sends it for this user, in nothing that the server wrote or shows.
+pub(crate) async fn shown_nowhere(atelier: &Atelier, task: &Task<'_>, user: &str, token: &str) {
+    let sent = BASE64.encode(format!("{user}:{token}").as_bytes());
+    let mut texts = vec![atelier.server_log(), task.now().await.to_string(), format!("{:?}", task.events().await)];
+    for path in [format!("/tasks/{}", task.id), format!("/tasks/{}/diff", task.id), "/".to_owned()] {
+        texts.push(atelier.get(&path).await.text().await.unwrap());
+    }
+    for secret in [token, &sent] {
+        assert_eq!(files_with(&atelier.data_dir(), secret), [""; 0]);
+        assert!(!texts.iter().any(|text| text.contains(secret)), "{texts:?}");
+    }
 }
 
 fn stdout(result: &Value) -> &str {

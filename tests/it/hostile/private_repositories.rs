@@ -3,10 +3,10 @@
 use data_encoding::BASE64;
 use tempfile::TempDir;
 
-use super::{Programs, files_with, obeying, stdout};
+use super::{Programs, obeying, shown_nowhere, stdout};
 use crate::{
     git_server::{GitServer, make_repository},
-    harness::{Atelier, Settings, Task},
+    harness::{Atelier, Settings},
     hostile_server::{Behaviour, HostileServer},
 };
 
@@ -49,19 +49,6 @@ fn with_token(host: &str, value: &str) -> Settings {
     Settings::new().allow_host("127.0.0.1").set("source.tokens", tokens).environment("ATELIER_TEST_GIT_TOKEN", value)
 }
 
-/// The token as it is and as it is sent, in nothing that the server wrote or shows.
-async fn shown_nowhere(atelier: &Atelier, task: &Task<'_>) {
-    let sent = BASE64.encode(format!("oauth2:{TOKEN}").as_bytes());
-    let mut texts = vec![atelier.server_log(), task.now().await.to_string(), format!("{:?}", task.events().await)];
-    for path in [format!("/tasks/{}", task.id), format!("/tasks/{}/diff", task.id), "/".to_owned()] {
-        texts.push(atelier.get(&path).await.text().await.unwrap());
-    }
-    for secret in [TOKEN, &sent] {
-        assert_eq!(files_with(&atelier.data_dir(), secret), [""; 0]);
-        assert!(!texts.iter().any(|text| text.contains(secret)), "{texts:?}");
-    }
-}
-
 #[tokio::test]
 async fn r65_a_token_opens_a_private_repository_and_is_seen_nowhere() {
     let private = Private::start().await;
@@ -82,7 +69,7 @@ async fn r65_a_token_opens_a_private_repository_and_is_seen_nowhere() {
     assert!(stdout(&result).starts_with("private\n") && !stdout(&result).contains("xtraheader"), "{result}");
     // Masked texts would say so with stars.
     assert!(!stdout(&result).contains("***") && !result.to_string().contains(TOKEN), "{result}");
-    shown_nowhere(&atelier, &task).await;
+    shown_nowhere(&atelier, &task, "oauth2", TOKEN).await;
 }
 
 #[tokio::test]
@@ -111,7 +98,7 @@ async fn r17_a_redirect_takes_no_token_along() {
     task.failed("redirect_refused").await;
     assert!(server.heard().iter().any(|request| request.contains("authorization: Basic")), "{:?}", server.heard());
     assert_eq!(canary.heard(), [""; 0]);
-    shown_nowhere(&atelier, &task).await;
+    shown_nowhere(&atelier, &task, "oauth2", TOKEN).await;
 }
 
 #[tokio::test]
@@ -121,5 +108,5 @@ async fn r61_a_server_that_repeats_the_token_makes_nobody_see_it() {
     let task = atelier.submit_git(&server.url(), "Go.").await;
     let ended = task.failed("clone_failed").await;
     assert!(ended.to_string().contains("***"), "the server's words are shown, masked: {ended}");
-    shown_nowhere(&atelier, &task).await;
+    shown_nowhere(&atelier, &task, "oauth2", TOKEN).await;
 }

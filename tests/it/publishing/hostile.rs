@@ -8,23 +8,9 @@ use serde_json::{Value, json};
 use super::{LAST_WORD, MEND, forge, outcome, published, server, submit};
 use crate::{
     forges::{Kind, TOKEN},
-    harness::{Atelier, Task},
-    hostile::{Programs, files_with},
+    hostile::{Programs, shown_nowhere},
     hostile_server::{Behaviour, HostileServer},
 };
-
-/// The token as it is and as git sends it, in nothing that the server wrote or shows.
-async fn shown_nowhere(atelier: &Atelier, task: &Task<'_>) {
-    let sent = BASE64.encode(format!("x-access-token:{TOKEN}").as_bytes());
-    let mut texts = vec![atelier.server_log(), task.now().await.to_string(), format!("{:?}", task.events().await)];
-    for path in [format!("/tasks/{}", task.id), format!("/tasks/{}/diff", task.id), "/".to_owned()] {
-        texts.push(atelier.get(&path).await.text().await.unwrap());
-    }
-    for secret in [TOKEN, &sent] {
-        assert_eq!(files_with(&atelier.data_dir(), secret), [""; 0]);
-        assert!(!texts.iter().any(|text| text.contains(secret)), "{texts:?}");
-    }
-}
 
 #[tokio::test]
 async fn r23_what_acts_by_itself_waits_for_a_yes() {
@@ -108,7 +94,7 @@ async fn r24_a_configuration_that_the_agent_plants_leads_no_push_astray() {
     assert_eq!(known["state"], "opened", "{known}");
     assert_eq!((forge.pulls().len(), rogue.heard().len()), (1, 0), "{:?}", rogue.heard());
     assert!(!std::path::Path::new("/tmp/ran-r24").exists());
-    shown_nowhere(&atelier, &task).await;
+    shown_nowhere(&atelier, &task, "x-access-token", TOKEN).await;
 }
 
 #[tokio::test]
@@ -122,7 +108,7 @@ async fn r24_a_forge_that_redirects_gets_no_token_anywhere_else() {
     let known = task.completed().await["pull_request"].clone();
     assert_eq!((&known["state"], &known["kind"]), (&json!("failed"), &json!("redirect_refused")), "{known}");
     assert_eq!(canary.heard(), [""; 0]);
-    shown_nowhere(&atelier, &task).await;
+    shown_nowhere(&atelier, &task, "x-access-token", TOKEN).await;
 }
 
 #[tokio::test]
@@ -139,7 +125,7 @@ async fn r65_the_token_is_seen_nowhere_while_it_is_used() {
     assert!(!started.iter().any(|line| line.contains(TOKEN) || line.contains(&sent)), "{started:?}");
     let result = task.tool_results().await[0].to_string();
     assert!(!result.contains("***") && !result.contains(TOKEN), "{result}");
-    shown_nowhere(&atelier, &task).await;
+    shown_nowhere(&atelier, &task, "x-access-token", TOKEN).await;
 }
 
 #[tokio::test]
