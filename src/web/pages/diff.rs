@@ -6,7 +6,9 @@ use askama::Template;
 use axum::{extract::State, response::Response};
 
 use super::{
-    figures, page,
+    figures,
+    links::TaskLinks,
+    page,
     patch::{self, Patch, Room},
 };
 use crate::{
@@ -27,6 +29,7 @@ const MAX_READ_BYTES: u64 = 4 * 1024 * 1024;
 #[template(path = "diff.html")]
 struct DiffPage {
     id: TaskId,
+    links: TaskLinks,
     title: String,
     patch: Patch,
     files: String,
@@ -45,14 +48,16 @@ pub(in crate::web) async fn get(
     let task = state.db.task(&id).await?;
     let (patch, size) = read_patch(state.data_dir.task_logs(&id), ROOM).await?.ok_or(WebError::NotFound)?;
     let counted = |count: fn(&patch::PatchFile) -> u64| patch.files.iter().map(count).sum();
+    let links = TaskLinks::of(&id);
     page(&DiffPage {
         title: task.instruction.title().to_owned(),
         files: figures::plural(patch.files.len() as u64, "file", "files"),
         insertions: task.diff.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
         deletions: task.diff.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
-        address: format!("{}/logs/{id}/diff.patch", base.0),
+        address: format!("{}{}/diff.patch", base.0, links.files),
         size: (patch.left_out > 0 || size > MAX_READ_BYTES).then(|| figures::bytes(size)),
         patch,
+        links,
         id,
     })
 }

@@ -3,6 +3,7 @@
 use axum::{Form, extract::State, response::Redirect};
 use serde::Deserialize;
 
+use super::links::TaskLinks;
 use crate::{
     domain::feedback::Rating,
     web::{AppState, api::feedback::feedback, error::WebError, extract::TaskPath},
@@ -27,5 +28,5 @@ pub(in crate::web) async fn post(
         _ => return Err(WebError::Malformed("The rating is neither up nor down.".to_owned())),
     };
     state.db.set_feedback(&id, feedback(rating, form.comment.as_deref())?).await?;
-    Ok(Redirect::to(&format!("/tasks/{id}#feedback")))
+    Ok(Redirect::to(&format!("{}#feedback", TaskLinks::of(&id).page)))
 }

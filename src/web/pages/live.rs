@@ -14,6 +14,7 @@ use axum::{
 use futures_util::stream;
 
 use super::{
+    links::TaskLinks,
     story::{BlockPiece, Story},
     surroundings::Surroundings,
     task_view::{StatePiece, TaskView},
@@ -36,6 +37,7 @@ struct Telling {
     feed: Feed,
     surroundings: Surroundings,
     story: Story,
+    links: TaskLinks,
 }
 
 pub(in crate::web) async fn get(
@@ -50,7 +52,8 @@ pub(in crate::web) async fn get(
     };
     let story = Story::resume(&state, &id, after).await?;
     let surroundings = Surroundings::of(&state);
-    let telling = Telling { state, task, feed, surroundings, story };
+    let links = TaskLinks::of(&id);
+    let telling = Telling { state, task, feed, surroundings, story, links };
     Ok(streamed(stream::unfold(telling, async |mut telling| match telling.next().await {
         Ok(Some(message)) => Some((Ok::<_, Infallible>(message), telling)),
         Ok(None) => None,
@@ -74,7 +77,7 @@ impl Telling {
         for event in &events {
             html.push_str(&BlockPiece { block: &self.story.tell(event) }.render()?);
         }
-        let view = TaskView::load(&self.state, &self.task.id).await?;
+        let view = TaskView::load(&self.state, &self.task.id, self.links.clone()).await?;
         html.push_str(&StatePiece { view: &view }.render()?);
         html.push_str(&NoticesPiece { notices: &notice::now(&self.state) }.render()?);
         self.task = view.task;

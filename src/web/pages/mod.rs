@@ -5,6 +5,7 @@ pub(super) mod diff;
 mod explanation;
 pub(super) mod feedback;
 mod figures;
+mod links;
 pub(super) mod list;
 pub(super) mod live;
 pub(super) mod login;

@@ -6,7 +6,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 
-use super::{figures, page};
+use super::{figures, links::TaskLinks, page};
 use crate::{
     config::Config,
     web::{
@@ -71,7 +71,7 @@ async fn submit_form(state: &AppState, request: Request, received: &mut Received
     let form = api::tasks::open_form(state, request).await?;
     received.read(state, form).await?;
     let task = submit::submit(state, received.typed.submission()?, received.upload.take()).await?;
-    Ok(format!("/tasks/{}", task.id))
+    Ok(TaskLinks::of(&task.id).page)
 }
 
 fn form(

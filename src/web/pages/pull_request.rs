@@ -3,6 +3,7 @@
 use axum::{Form, extract::State, response::Redirect};
 use serde::Deserialize;
 
+use super::links::TaskLinks;
 use crate::{
     db::Consent,
     domain::{
@@ -85,5 +86,5 @@ pub(in crate::web) async fn post(
 ) -> Result<Redirect, WebError> {
     let consent = if form.confirm.as_deref() == Some("yes") { Consent::Given } else { Consent::NotAsked };
     state.publisher.ask(&id, consent, &state.shutdown).await?;
-    Ok(Redirect::to(&format!("/tasks/{id}")))
+    Ok(Redirect::to(&TaskLinks::of(&id).page))
 }

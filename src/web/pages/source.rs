@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{figures, page};
+use super::{figures, links::TaskLinks, page};
 use crate::{
     blocking,
     domain::task_id::TaskId,
@@ -40,6 +40,7 @@ pub(in crate::web) struct SourcePath {
 #[template(path = "source.html")]
 struct SourcePage {
     id: TaskId,
+    links: TaskLinks,
     title: String,
     path: String,
     /// None for a binary file.
@@ -78,7 +79,8 @@ pub(in crate::web) async fn get(
         KeptFile::Binary => None,
         KeptFile::Text(text) => Some(View::of(&redact::mask(&text), query.lines.as_deref().and_then(parse_lines))),
     };
-    page(&SourcePage { title: task.instruction.title().to_owned(), id, path, view })
+    let links = TaskLinks::of(&id);
+    page(&SourcePage { title: task.instruction.title().to_owned(), id, links, path, view })
 }
 
 /// First and last line.

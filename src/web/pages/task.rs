@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::{
     call::{CallBody, Outcome},
-    figures, page,
+    figures,
+    links::TaskLinks,
+    page,
     setup_log::{self, SetupLog},
     story::{Block, BlockBody, Story},
     task_view::TaskView,
@@ -63,7 +65,7 @@ pub(in crate::web) async fn get(
     events.retain(|event| event.seq <= end);
     let story = Story::resume(&state, &id, start).await?.tell_all(&events);
     let log = setup_log::read(state.data_dir.task_logs(&id)).await?;
-    let view = TaskView::load(&state, &id).await?;
+    let view = TaskView::load(&state, &id, TaskLinks::of(&id)).await?;
     let is_live = query.before.is_none();
     let earlier = (start > 0).then_some(start + 1);
     page(&TaskPage { is_live, earlier, last: events.last().map_or(end, |event| event.seq), view, story, log })
@@ -74,7 +76,7 @@ pub(in crate::web) async fn cancel(
     TaskPath(id): TaskPath,
 ) -> Result<Redirect, WebError> {
     state.queue.cancel(&id).await?;
-    Ok(Redirect::to(&format!("/tasks/{id}")))
+    Ok(Redirect::to(&TaskLinks::of(&id).page))
 }
 
 /// The hosts to be let through come as fields of one name, as boxes do that are ticked.
@@ -86,5 +88,5 @@ pub(in crate::web) async fn retry(
     let fields = url::form_urlencoded::parse(&form);
     let hosts: Vec<String> = fields.filter(|(name, _)| name == "allow_hosts").map(|(_, host)| host.into()).collect();
     let task = submit::again(&state, &id, &hosts).await?;
-    Ok(Redirect::to(&format!("/tasks/{}", task.id)))
+    Ok(Redirect::to(&TaskLinks::of(&task.id).page))
 }

@@ -7,6 +7,7 @@ use super::{
     diff::read_patch,
     explanation::Explanation,
     figures,
+    links::TaskLinks,
     network::{self, HostView},
     patch::{Patch, Room},
     pull_request::PullRequestView,
@@ -28,6 +29,7 @@ use crate::{
 
 pub(super) struct TaskView {
     pub(super) task: Task,
+    pub(super) links: TaskLinks,
     /// What happens right now, and since when.
     pub(super) now: Option<(String, Timestamp)>,
     pub(super) stages: Vec<StageView>,
@@ -72,7 +74,7 @@ pub(super) fn stage_word(stage: Stage) -> &'static str {
 }
 
 impl TaskView {
-    pub(super) async fn load(state: &AppState, id: &TaskId) -> Result<Self, WebError> {
+    pub(super) async fn load(state: &AppState, id: &TaskId, links: TaskLinks) -> Result<Self, WebError> {
         let task = state.db.task(id).await?;
         let outline = state.db.outline(id).await?;
         let last = state.db.last_seq(id).await?;
@@ -85,7 +87,7 @@ impl TaskView {
         let cost_unknown = state.config.llm.unknown_price_of(&task.model);
         let checks = if task.steps > 0 { state.db.checks(id).await? } else { Vec::new() };
         let explanation = match &task.summary {
-            Some(summary) => Some(Explanation::new(id.clone(), summary, state.db.references(id).await?)),
+            Some(summary) => Some(Explanation::new(links.clone(), summary, state.db.references(id).await?)),
             None => None,
         };
         let folder = state.data_dir.task_logs(id);
@@ -100,6 +102,7 @@ impl TaskView {
             stages: stages(&outline, &task),
             pull_request,
             task,
+            links,
             now,
             explanation,
             checks,
