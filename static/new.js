@@ -18,7 +18,7 @@ function say(field, message) {
 function isSmallEnough() {
   const file = archive.files[0];
   const fits = !file || file.size <= Number(form.dataset.maxBytes);
-  say("archive", fits ? "" : `the archive is larger than ${form.dataset.maxText}, the limit of this server`);
+  say("archive", fits ? "" : tr("the archive is larger than {limit}, the limit of this server", { limit: form.dataset.maxText }));
   return fits;
 }
 
@@ -72,7 +72,7 @@ function takeOver(html) {
     const folded = place.closest("details");
     if (folded) folded.open = true;
   }
-  const general = answer.getElementById("problem")?.textContent.trim() || (first ? "" : "The server refused the task.");
+  const general = answer.getElementById("problem")?.textContent.trim() || (first ? "" : tr("The server refused the task."));
   stopped(general);
   first?.scrollIntoView({ block: "center" });
 }
@@ -90,14 +90,14 @@ form.addEventListener("submit", (event) => {
     request.upload.addEventListener("progress", (sent) => {
       if (!sent.lengthComputable) return;
       progress.value = sent.loaded / sent.total;
-      progressText.textContent = sent.loaded < sent.total ? `${Math.round(100 * progress.value)} %` : "checking the archive";
+      progressText.textContent = sent.loaded < sent.total ? `${Math.round(100 * progress.value)} %` : tr("checking the archive");
     });
   }
   request.addEventListener("load", () => {
     if (request.status < 400) location.assign(request.responseURL);
     else takeOver(request.responseText);
   });
-  request.addEventListener("error", () => stopped("The upload broke off. Check the connection, then send it again."));
+  request.addEventListener("error", () => stopped(tr("The upload broke off. Check the connection, then send it again.")));
   request.send(new FormData(form));
 });
 // Coming back to this page from the task, the form can be sent again.

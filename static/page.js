@@ -1,23 +1,28 @@
 // On every page: times that tick, buttons that copy, and the list that keeps itself fresh.
 "use strict";
 
+// Texts come in English, with the places to fill in braces; the frame of the page brings those of another language.
+const texts = JSON.parse(document.documentElement.dataset.texts ?? "{}");
+function tr(text, values = {}) {
+  return (texts[text] ?? text).replace(/{(\w+)}/g, (_, name) => values[name] ?? "");
+}
+
 // As the server writes durations (pages/figures.rs).
 function duration(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const minutes = Math.floor(seconds / 60), hours = Math.floor(seconds / 3600), days = Math.floor(seconds / 86400);
-  const two = (large, small) => small.startsWith("0 ") ? large : `${large} ${small}`;
-  if (seconds < 60) return `${seconds} s`;
-  if (minutes < 60) return two(`${minutes} min`, `${seconds % 60} s`);
-  if (hours < 24) return two(`${hours} h`, `${minutes % 60} min`);
-  return two(`${days} d`, `${hours % 24} h`);
+  if (seconds < 60) return tr("{n} s", { n: seconds });
+  if (seconds < 3600) return seconds % 60 ? tr("{minutes} min {seconds} s", { minutes, seconds: seconds % 60 }) : tr("{n} min", { n: minutes });
+  if (hours < 24) return minutes % 60 ? tr("{hours} h {minutes} min", { hours, minutes: minutes % 60 }) : tr("{n} h", { n: hours });
+  return hours % 24 ? tr("{days} d {hours} h", { days, hours: hours % 24 }) : tr("{n} d", { n: days });
 }
 
 function ago(at) {
   const seconds = (Date.now() - at) / 1000;
-  if (seconds < 60) return "just now";
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  if (seconds < 604800) return `${Math.floor(seconds / 86400)} d ago`;
+  if (seconds < 60) return tr("just now");
+  if (seconds < 3600) return tr("{n} min ago", { n: Math.floor(seconds / 60) });
+  if (seconds < 86400) return tr("{n} h ago", { n: Math.floor(seconds / 3600) });
+  if (seconds < 604800) return tr("{n} d ago", { n: Math.floor(seconds / 86400) });
   return null;
 }
 
@@ -45,8 +50,9 @@ for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = false;
   button.addEventListener("click", async () => {
     await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    const copy = button.textContent;
+    button.textContent = tr("Copied");
+    setTimeout(() => { button.textContent = copy; }, 1500);
   });
 }
 

@@ -16,50 +16,50 @@ use axum::{
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::submit::FieldError;
+use super::{language, submit::FieldError};
 use crate::{db::DbError, export::ExportError};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WebError {
-    #[error("There is nothing at this address.")]
+    #[error("{}", tr!("There is nothing at this address."))]
     NotFound,
-    #[error("There is no task with this id.")]
+    #[error("{}", tr!("There is no task with this id."))]
     NoSuchTask,
-    #[error("Log in first: send the admin token as `Authorization: Bearer`, or open the login link.")]
+    #[error("{}", tr!("Log in first: send the admin token as `Authorization: Bearer`, or open the login link."))]
     Unauthorized,
-    #[error("Too many failed logins from your address. Wait a minute, then try again.")]
+    #[error("{}", tr!("Too many failed logins from your address. Wait a minute, then try again."))]
     TooManyTries,
-    #[error("The request came from a page of another site and was refused.")]
+    #[error("{}", tr!("The request came from a page of another site and was refused."))]
     CrossOrigin,
-    #[error("The server does not answer to this host name. Set [server] public_url to the name it is reached by.")]
+    #[error("{}", tr!("The server does not answer to this host name. Set [server] public_url to the name it is reached by."))]
     UnknownHost,
     #[error("{0}")]
     Malformed(String),
     #[error("{}", fields.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid { fields: Vec<FieldError> },
-    #[error("Send JSON (application/json) or a form with a file (multipart/form-data).")]
+    #[error("{}", tr!("Send JSON (application/json) or a form with a file (multipart/form-data)."))]
     UnsupportedMediaType,
-    #[error("The archive is larger than {limit} bytes, the limit set by [source] max_zip_bytes.")]
+    #[error("{}", tr!("The archive is larger than {limit} bytes, the limit set by [source] max_zip_bytes.", limit = limit))]
     ArchiveTooLarge { limit: u64 },
-    #[error("The request stalled: its body came too slowly. Send it again.")]
+    #[error("{}", tr!("The request stalled: its body came too slowly. Send it again."))]
     TooSlow,
     #[error("{0}")]
     Conflict(String),
-    #[error("The range lies outside of the file.")]
+    #[error("{}", tr!("The range lies outside of the file."))]
     RangeNotSatisfiable { size: u64 },
-    #[error("{waiting} tasks are waiting already, no more are taken. Try again when some are done.")]
+    #[error("{}", tr!("{waiting} tasks are waiting already, no more are taken. Try again when some are done.", waiting = waiting))]
     QueueFull { waiting: u64 },
-    #[error("The server is stopping and takes no new tasks. Try again in a moment.")]
+    #[error("{}", tr!("The server is stopping and takes no new tasks. Try again in a moment."))]
     Stopping,
-    #[error("The server's disk is full. Free some space, then send the task again.")]
+    #[error("{}", tr!("The server's disk is full. Free some space, then send the task again."))]
     DiskFull,
-    #[error("The server did not answer in time. Try again in a moment.")]
+    #[error("{}", tr!("The server did not answer in time. Try again in a moment."))]
     Timeout,
     /// What axum itself refused.
-    #[error("{}", .0.canonical_reason().unwrap_or("The request was refused."))]
+    #[error("{}", title(*.0))]
     Refused(StatusCode),
     /// Our fault. The cause is for the log alone.
-    #[error("Something went wrong on our side. The server's log has the cause under the id {id}.")]
+    #[error("{}", tr!("Something went wrong on our side. The server's log has the cause under the id {id}.", id = id))]
     Internal { id: String, cause: Box<dyn Error + Send + Sync> },
 }
 
@@ -150,7 +150,7 @@ impl From<DbError> for WebError {
         match error {
             DbError::NoSuchTask => Self::NoSuchTask,
             DbError::QueueFull { waiting } => Self::QueueFull { waiting },
-            DbError::NotEnded => Self::Conflict("The task has not ended yet. Wait for its result.".to_owned()),
+            DbError::NotEnded => Self::Conflict(tr!("The task has not ended yet. Wait for its result.").to_owned()),
             error if error.is_disk_full() => Self::DiskFull,
             error if error.is_busy() => Self::Timeout,
             error => Self::internal(error),
@@ -278,10 +278,14 @@ struct ErrorPage<'a> {
     log_in: bool,
 }
 
+fn title(status: StatusCode) -> &'static str {
+    language::word(status.canonical_reason().unwrap_or("The request was refused."))
+}
+
 fn page(error: &WebError) -> Response {
     let (status, detail) = (error.status(), error.to_string());
     let page = ErrorPage {
-        title: status.canonical_reason().unwrap_or("Error"),
+        title: title(status),
         status: status.as_u16(),
         detail: &detail,
         log_in: matches!(error, WebError::Unauthorized),

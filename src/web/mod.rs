@@ -1,5 +1,8 @@
 //! Pages and API over HTTP. Only this room knows axum.
 
+#[macro_use]
+mod language;
+
 mod api;
 mod assets;
 mod auth;

@@ -14,7 +14,7 @@ use super::{
     AppState, api, assets, auth, error,
     error::WebError,
     hosts::{self, AllowedHosts},
-    logs, notice, pace, pages, security_headers,
+    language, logs, notice, pace, pages, security_headers,
 };
 use crate::config::{Config, MetricsAccess};
 
@@ -106,6 +106,7 @@ pub(super) fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(AllowedHosts::new(&state.config.server), hosts::check))
         .layer(CatchPanicLayer::custom(|panic| WebError::panic(panic).into_response()))
         .layer(from_fn(error::render))
+        .layer(from_fn(language::provide))
         .layer(from_fn(security_headers::set))
         .with_state(state)
 }

@@ -9,25 +9,27 @@ pub(super) fn duration(duration: SignedDuration) -> String {
     let seconds = duration.as_secs().max(0);
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => two(minutes, "min", seconds % 60, "s"),
-        3600..86_400 => two(hours, "h", minutes % 60, "min"),
-        _ => two(days, "d", hours % 24, "h"),
-    }
-}
-
-fn two(large: i64, large_unit: &str, small: i64, small_unit: &str) -> String {
-    match small {
-        0 => format!("{large} {large_unit}"),
-        _ => format!("{large} {large_unit} {small} {small_unit}"),
+        0..60 => tr!("{n} s", n = seconds),
+        60..3600 => match seconds % 60 {
+            0 => tr!("{n} min", n = minutes),
+            seconds => tr!("{minutes} min {seconds} s", minutes = minutes, seconds = seconds),
+        },
+        3600..86_400 => match minutes % 60 {
+            0 => tr!("{n} h", n = hours),
+            minutes => tr!("{hours} h {minutes} min", hours = hours, minutes = minutes),
+        },
+        _ => match hours % 24 {
+            0 => tr!("{n} d", n = days),
+            hours => tr!("{days} d {hours} h", days = days, hours = hours),
+        },
     }
 }
 
 /// `3 ms`, `1.8 s`, `12 s`.
 pub(super) fn milliseconds(milliseconds: u64) -> String {
     match milliseconds {
-        0..100 => format!("{milliseconds} ms"),
-        100..10_000 => format!("{}.{} s", milliseconds / 1000, milliseconds % 1000 / 100),
+        0..100 => tr!("{n} ms", n = milliseconds),
+        100..10_000 => tr!("{n} s", n = format_args!("{}.{}", milliseconds / 1000, milliseconds % 1000 / 100)),
         _ => duration(SignedDuration::from_millis(i64::try_from(milliseconds).unwrap_or(i64::MAX))),
     }
 }
@@ -45,10 +47,10 @@ pub(super) fn since(start_ms: i64) -> String {
 pub(super) fn ago(at: Timestamp) -> String {
     let seconds = wall_clock::now().duration_since(at).as_secs();
     match seconds {
-        ..60 => "just now".to_owned(),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..86_400 => format!("{} h ago", seconds / 3600),
-        86_400..604_800 => format!("{} d ago", seconds / 86_400),
+        ..60 => tr!("just now").to_owned(),
+        60..3600 => tr!("{n} min ago", n = seconds / 60),
+        3600..86_400 => tr!("{n} h ago", n = seconds / 3600),
+        86_400..604_800 => tr!("{n} d ago", n = seconds / 86_400),
         _ => at.strftime("%Y-%m-%d").to_string(),
     }
 }
@@ -74,7 +76,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// `1 204 331`, with thin spaces.
-pub(super) fn count(count: u64) -> String {
+pub(in crate::web) fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::with_capacity(digits.len() * 2);
     for (at, digit) in digits.chars().enumerate() {
@@ -92,7 +94,7 @@ pub(super) fn cost(usage: Usage) -> String {
         Some(cost) if cost < 1.0 => format!("${cost:.4}"),
         Some(cost) => format!("${cost:.2}"),
         None if usage.tokens() == 0 => "$0".to_owned(),
-        None => "unknown".to_owned(),
+        None => tr!("unknown").to_owned(),
     }
 }
 

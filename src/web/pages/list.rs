@@ -182,9 +182,7 @@ impl Row {
             took: task.started_at.zip(task.finished_at).map(|(start, end)| figures::between(start, end)),
             since: task.started_at.filter(|_| task.status == Status::Running),
             // Zeros say nothing; the eye is to find what was used.
-            steps: Some(task.steps)
-                .filter(|steps| *steps > 0)
-                .map(|steps| figures::plural(steps.into(), "step", "steps")),
+            steps: Some(task.steps).filter(|steps| *steps > 0).map(|steps| tr_count!(steps, "{n} step", "{n} steps")),
             cost: Some(task.usage).filter(|usage| usage.tokens() > 0).map(figures::cost),
             rating: task.feedback.map(|feedback| feedback.rating),
             diff: task.diff.filter(|diff| diff.files > 0),

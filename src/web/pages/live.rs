@@ -27,6 +27,7 @@ use crate::{
         error::WebError,
         extract::{Query, TaskPath},
         feed::Feed,
+        language::{self, Language},
         notice::{self, NoticesPiece},
     },
 };
@@ -38,6 +39,7 @@ struct Telling {
     surroundings: Surroundings,
     story: Story,
     links: TaskLinks,
+    language: Language,
 }
 
 pub(in crate::web) async fn get(
@@ -53,8 +55,8 @@ pub(in crate::web) async fn get(
     let story = Story::resume(&state, &id, after).await?;
     let surroundings = Surroundings::of(&state);
     let links = TaskLinks::of(&id);
-    let telling = Telling { state, task, feed, surroundings, story, links };
-    Ok(streamed(stream::unfold(telling, async |mut telling| match telling.next().await {
+    let telling = Telling { state, task, feed, surroundings, story, links, language: language::current() };
+    Ok(streamed(stream::unfold(telling, async |mut telling| match telling.language.during(telling.next()).await {
         Ok(Some(message)) => Some((Ok::<_, Infallible>(message), telling)),
         Ok(None) => None,
         Err(error) => {

@@ -65,7 +65,7 @@ async fn log_in(state: &AppState, peer: PeerAddress, form: &LoginForm) -> Result
             Ok((headers, Redirect::to(next)).into_response())
         }
         Err(WebError::Unauthorized) => {
-            let message = "This is not the admin token. Copy all of it, then try again.";
+            let message = tr!("This is not the admin token. Copy all of it, then try again.");
             let form = page(&LoginPage { next, message: Some(message.to_owned()) })?;
             Ok((StatusCode::UNAUTHORIZED, form).into_response())
         }

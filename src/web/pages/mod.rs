@@ -4,7 +4,7 @@ mod call;
 pub(super) mod diff;
 mod explanation;
 pub(super) mod feedback;
-mod figures;
+pub(super) mod figures;
 mod links;
 pub(super) mod list;
 pub(super) mod live;

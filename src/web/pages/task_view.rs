@@ -64,12 +64,12 @@ const ROOM: Room = Room { lines: 0, lines_per_file: 0 };
 
 pub(super) fn stage_word(stage: Stage) -> &'static str {
     match stage {
-        Stage::Fetch => "Fetch",
-        Stage::Setup => "Setup",
-        Stage::Agent => "Agent",
-        Stage::Collect => "Collect",
-        Stage::Publish => "Publish",
-        Stage::CleanUp => "Clean up",
+        Stage::Fetch => tr!("Fetch"),
+        Stage::Setup => tr!("Setup"),
+        Stage::Agent => tr!("Agent"),
+        Stage::Collect => tr!("Collect"),
+        Stage::Publish => tr!("Publish"),
+        Stage::CleanUp => tr!("Clean up"),
     }
 }
 
@@ -217,21 +217,21 @@ async fn why_it_waits(state: &AppState, task: &Task) -> Result<String, WebError>
 
 fn what_happens(event: &Event, task: &Task) -> String {
     match &event.body {
-        EventBody::ModelAsked { step } => format!("Step {step}: {} is thinking", task.model),
+        EventBody::ModelAsked { step } => tr!("Step {step}: {model} is thinking", step = step, model = task.model),
         EventBody::ToolCalled { step, name, arguments, .. } => {
             let what = ["command", "file_path", "path", "pattern"].iter().find_map(|key| arguments.get(key)?.as_str());
             let what: String = what.unwrap_or_default().lines().next().unwrap_or_default().chars().take(160).collect();
-            format!("Step {step}: {name} {what}")
+            tr!("Step {step}: {name} {what}", step = step, name = name, what = what)
         }
         EventBody::Note { message } | EventBody::Warning { message } => message.clone(),
         _ => match task.stage {
-            Some(Stage::Fetch) => "Fetching the code".to_owned(),
-            Some(Stage::Setup) => "Running setup.sh".to_owned(),
-            Some(Stage::Agent) => "The agent is at work".to_owned(),
-            Some(Stage::Collect) => "Collecting the results".to_owned(),
-            Some(Stage::Publish) => "Publishing the result".to_owned(),
-            Some(Stage::CleanUp) => "Removing the container".to_owned(),
-            None => "Starting".to_owned(),
+            Some(Stage::Fetch) => tr!("Fetching the code").to_owned(),
+            Some(Stage::Setup) => tr!("Running setup.sh").to_owned(),
+            Some(Stage::Agent) => tr!("The agent is at work").to_owned(),
+            Some(Stage::Collect) => tr!("Collecting the results").to_owned(),
+            Some(Stage::Publish) => tr!("Publishing the result").to_owned(),
+            Some(Stage::CleanUp) => tr!("Removing the container").to_owned(),
+            None => tr!("Starting").to_owned(),
         },
     }
 }
