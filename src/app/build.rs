@@ -14,7 +14,8 @@ use crate::{
     config::{self, Config, ProviderKind},
     data_dir::DataDir,
     db::{Db, DbError},
-    export::{self, Exporter, Wish},
+    domain::person::Scope,
+    export::{self, Exporter, Format, Wish},
     host,
     llm::{
         HostedKind, HostedSettings, Models, Pace, Price, ProviderSettings, ScriptError, Scripts, SettingsError,
@@ -172,7 +173,7 @@ impl App {
         let settings = &self.config.export;
         if let Some(pause) = settings.every {
             let exporter = Exporter::new(self.pipeline.db.clone(), self.pipeline.data_dir.clone());
-            let wish = Wish { ratings: settings.ratings, ..Wish::default() };
+            let wish = Wish { scope: Scope::All, format: Format::default(), ratings: settings.ratings, model: None };
             tokio::spawn(export::keep_merging(exporter, wish, settings.path.clone(), pause, shutdown.clone()));
         }
     }

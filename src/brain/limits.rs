@@ -4,6 +4,7 @@ use super::{memory::State, request::StepError, session::Session};
 use crate::domain::{
     failure::{Failure, FailureKind},
     limits::Limits,
+    person::Scope,
     usage::Usage,
 };
 
@@ -16,7 +17,7 @@ impl Session {
         if of_task.is_some() || limits.are_none() {
             return Ok(of_task);
         }
-        let used = self.db.usage_today().await?.plus(pending);
+        let used = self.db.usage_today(Scope::All).await?.plus(pending);
         Ok(limits.reached(&used).map(|reached| {
             let next = "The work so far is kept; start again then, or raise the limit.";
             Failure::new(FailureKind::BudgetExceeded, format!("{reached} {next}"))

@@ -15,7 +15,7 @@ use super::{ConfigArgs, block_on, client::Client, say};
 use crate::{
     app::{Records, running_server},
     config::{self, Config},
-    domain::{feedback::Ratings, model_name::ModelName, task_id::TaskId},
+    domain::{feedback::Ratings, model_name::ModelName, person::Scope, task_id::TaskId},
     export::{self, Exported, Exporter, Format, Report, Wish},
     telemetry,
 };
@@ -84,7 +84,8 @@ async fn export(arguments: ExportArgs) -> anyhow::Result<ExitCode> {
         (ExportFormat::Openai | ExportFormat::Script, None) => Format::Openai,
     };
     let any = arguments.all || arguments.rating == RatingArgument::Any;
-    let wish = Wish { format, ratings: if any { Ratings::Any } else { Ratings::Up }, model: arguments.model };
+    let ratings = if any { Ratings::Any } else { Ratings::Up };
+    let wish = Wish { scope: Scope::All, format, ratings, model: arguments.model };
     let report = match store {
         Store::Server(client) => from_server(&client, &wish, arguments.output.as_deref()).await?,
         Store::Records(records) => from_records(&records, &wish, arguments.output.as_deref()).await?,

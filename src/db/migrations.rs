@@ -20,6 +20,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0005_day_usage.sql"),
     include_str!("migrations/0006_allow_hosts.sql"),
     include_str!("migrations/0007_pull_requests.sql"),
+    include_str!("migrations/0008_people.sql"),
 ];
 
 /// Refuses a damaged or newer file, for which it is only opened for reading and stays as it is. No file is fine.
@@ -97,7 +98,11 @@ mod tests {
     use super::*;
     use crate::{
         db::{Db, Ending, TaskFilter},
-        domain::{failure::FailureKind, task::Status},
+        domain::{
+            failure::FailureKind,
+            person::{PersonId, Scope},
+            task::Status,
+        },
     };
 
     fn folder_with(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
@@ -122,7 +127,7 @@ mod tests {
     async fn what_an_earlier_version_wrote_is_read_by_this_one_and_a_copy_is_kept() {
         let (_folder, path) = sample();
         let db = Db::open(&path).await.unwrap();
-        let tasks = db.tasks(TaskFilter { limit: 10, ..TaskFilter::default() }).await.unwrap();
+        let tasks = db.tasks(TaskFilter::new(Scope::Of(PersonId::OWNER), 10)).await.unwrap();
         let statuses: Vec<Status> = tasks.iter().map(|task| task.status).collect();
         assert_eq!(statuses, [Status::Queued, Status::Running, Status::Failed, Status::Completed]);
         assert_eq!(tasks[3].summary.as_deref(), Some("It is mended."));

@@ -11,6 +11,7 @@ mod day_usage;
 mod events;
 mod feedback;
 mod migrations;
+mod people;
 mod pull_requests;
 mod record;
 mod replies;
@@ -25,7 +26,7 @@ mod unfinished;
 use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 use crate::domain::task_id::TaskId;
 
@@ -33,6 +34,7 @@ pub(crate) use copy::copy;
 pub(crate) use pull_requests::Consent;
 pub(crate) use record::Record;
 pub(crate) use replies::StoredReply;
+pub(crate) use sessions::{Known, NewSession, SecretHash};
 pub(crate) use step_speakers::SpeakerHash;
 pub(crate) use tasks::{Ending, TaskFilter};
 use thread::ConnectionThread;
@@ -45,6 +47,7 @@ pub(crate) struct Db {
     writer: ConnectionThread,
     reader: ConnectionThread,
     changes: broadcast::Sender<TaskId>,
+    access: watch::Sender<()>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -99,12 +102,21 @@ impl Db {
     pub(crate) async fn open(path: &Path) -> Result<Self, DbError> {
         let writer = ConnectionThread::start(path, thread::Access::Write).await?;
         let reader = ConnectionThread::start(path, thread::Access::Read).await?;
-        Ok(Self { writer, reader, changes: broadcast::channel(CHANGE_BACKLOG).0 })
+        Ok(Self { writer, reader, changes: broadcast::channel(CHANGE_BACKLOG).0, access: watch::channel(()).0 })
     }
 
     /// The ids of tasks as something about them changes. Take it before reading, and nothing is missed.
     pub(crate) fn changes(&self) -> broadcast::Receiver<TaskId> {
         self.changes.subscribe()
+    }
+
+    /// Changes when somebody may not come in any more with what they have.
+    pub(crate) fn access_changes(&self) -> watch::Receiver<()> {
+        self.access.subscribe()
+    }
+
+    fn access_was_taken(&self) {
+        self.access.send_replace(());
     }
 
     async fn read<T: Send + 'static>(

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Db, DbError, Decided, StoredReply, conversation, day_usage, events, replies};
 use crate::{
-    domain::{conversation::Message, event::EventBody, task_id::TaskId, usage::Usage},
+    domain::{conversation::Message, event::EventBody, person::PersonId, task_id::TaskId, usage::Usage},
     redact,
 };
 
@@ -49,9 +49,11 @@ impl Db {
 }
 
 pub(super) fn add(connection: &Connection, id: &TaskId, record: &Record) -> Result<(), DbError> {
-    let mut statement = connection.prepare_cached("SELECT usage FROM tasks WHERE id = ?1 AND status = 'running'")?;
+    let mut statement =
+        connection.prepare_cached("SELECT usage, owner FROM tasks WHERE id = ?1 AND status = 'running'")?;
     let mut rows = statement.query([id.as_str()])?;
-    let sum: String = rows.next()?.ok_or(DbError::Ended)?.get(0)?;
+    let row = rows.next()?.ok_or(DbError::Ended)?;
+    let (sum, owner): (String, i64) = (row.get(0)?, row.get(1)?);
     let sum: Usage = serde_json::from_str(&sum)?;
     for message in &record.messages {
         conversation::append(connection, id, message)?;
@@ -63,7 +65,7 @@ pub(super) fn add(connection: &Connection, id: &TaskId, record: &Record) -> Resu
         replies::insert(connection, id, reply)?;
     }
     if record.usage.tokens() > 0 {
-        day_usage::add(connection, &record.usage)?;
+        day_usage::add(connection, PersonId(owner), &record.usage)?;
     }
     connection
         .prepare_cached(

@@ -3,38 +3,85 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Db, DbError};
-use crate::wall_clock;
+use super::{Db, DbError, people};
+use crate::{
+    domain::person::{Person, PersonId},
+    wall_clock,
+};
+
+/// A secret that somebody holds, as it is stored.
+pub(crate) type SecretHash = [u8; 32];
+
+/// A login that has just succeeded.
+#[derive(Debug)]
+pub(crate) struct NewSession {
+    pub(crate) person: PersonId,
+    pub(crate) token_hash: SecretHash,
+    pub(crate) expires_at: Timestamp,
+    /// What the browser calls itself.
+    pub(crate) browser: String,
+}
+
+/// Whose secret it is, and when they were last here.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) person: Person,
+    pub(crate) seen_at: Option<Timestamp>,
+}
 
 impl Db {
-    pub(crate) async fn insert_session(&self, token_hash: [u8; 32], expires_at: Timestamp) -> Result<(), DbError> {
+    pub(crate) async fn insert_session(&self, new: NewSession) -> Result<(), DbError> {
         self.write(move |transaction| {
             let now = wall_clock::now().to_string();
             transaction.execute("DELETE FROM sessions WHERE expires_at < ?1", [&now])?;
             transaction.execute(
-                "INSERT INTO sessions (token_hash, created_at, expires_at) VALUES (?1, ?2, ?3)",
-                params![token_hash, now, expires_at.to_string()],
+                "INSERT INTO sessions (token_hash, created_at, expires_at, person, seen_at, browser)
+                 VALUES (?1, ?2, ?3, ?4, ?2, ?5)",
+                params![new.token_hash, now, new.expires_at.to_string(), new.person.0, new.browser],
             )?;
-            Ok(())
+            people::seen(transaction, new.person, &now)
         })
         .await
     }
 
-    pub(crate) async fn session_is_valid(&self, token_hash: [u8; 32]) -> Result<bool, DbError> {
+    /// Who is logged in by this session; nobody once it is over or they were removed.
+    pub(crate) async fn session(&self, token_hash: SecretHash) -> Result<Option<Known>, DbError> {
         self.read(move |connection| {
-            let expires_at: Option<String> = connection
-                .prepare_cached("SELECT expires_at FROM sessions WHERE token_hash = ?1")?
-                .query_row([token_hash], |row| row.get(0))
+            let found = connection
+                .prepare_cached(
+                    "SELECT people.id, people.name, sessions.seen_at, sessions.expires_at
+                     FROM sessions JOIN people ON people.id = sessions.person
+                     WHERE token_hash = ?1 AND removed_at IS NULL",
+                )?
+                .query_row([token_hash], |row| Ok((people::known(row)?, row.get::<_, String>(3)?)))
                 .optional()?;
-            Ok(expires_at.and_then(|at| at.parse::<Timestamp>().ok()).is_some_and(|at| at > wall_clock::now()))
+            let is_valid = |at: &str| at.parse::<Timestamp>().is_ok_and(|at| at > wall_clock::now());
+            Ok(found.and_then(|(known, expires_at)| is_valid(&expires_at).then_some(known)))
         })
         .await
     }
 
-    pub(crate) async fn delete_session(&self, token_hash: [u8; 32]) -> Result<(), DbError> {
+    pub(crate) async fn delete_session(&self, token_hash: SecretHash) -> Result<(), DbError> {
         self.write(move |transaction| {
             transaction.execute("DELETE FROM sessions WHERE token_hash = ?1", [token_hash])?;
             Ok(())
+        })
+        .await?;
+        self.access_was_taken();
+        Ok(())
+    }
+
+    pub(crate) async fn session_was_used(&self, token_hash: SecretHash) -> Result<(), DbError> {
+        self.write(move |transaction| {
+            let now = wall_clock::now().to_string();
+            let person = transaction
+                .query_row(
+                    "UPDATE sessions SET seen_at = ?2 WHERE token_hash = ?1 RETURNING person",
+                    params![token_hash, now],
+                    |row| row.get(0),
+                )
+                .optional()?;
+            person.map_or(Ok(()), |person| people::seen(transaction, PersonId(person), &now))
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Tasks: submit, claim, move on, end. A task that has ended never changes again, but
 //! for what people think of it and how it is published.
 
-use rusqlite::{Connection, Row, Transaction, named_params, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Db, DbError, Unfinished, events, feedback, unfinished};
@@ -11,6 +11,7 @@ use crate::{
         failure::Failure,
         model_name::{ModelName, Models},
         patch::DiffSummary,
+        person::{PersonId, Scope},
         task::{Stage, Status, Task},
         task_id::TaskId,
     },
@@ -18,12 +19,19 @@ use crate::{
 };
 
 /// Which tasks to list, newest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct TaskFilter {
+    pub(crate) scope: Scope,
     pub(crate) status: Option<Status>,
     /// Only tasks submitted before this one: the cursor of a page.
     pub(crate) before: Option<TaskId>,
     pub(crate) limit: u32,
+}
+
+impl TaskFilter {
+    pub(crate) fn new(scope: Scope, limit: u32) -> Self {
+        Self { scope, status: None, before: None, limit }
+    }
 }
 
 /// How a task ends.
@@ -66,19 +74,41 @@ impl Db {
         self.read(move |connection| find(connection, &id)).await
     }
 
+    /// Whether the task is one of those that are seen.
+    pub(crate) async fn is_in_scope(&self, scope: Scope, id: &TaskId) -> Result<bool, DbError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT owner FROM tasks WHERE id = ?1")?;
+            let owner = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
+            Ok(owner.is_some_and(|owner| scope.contains(PersonId(owner))))
+        })
+        .await
+    }
+
     pub(crate) async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, DbError> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT * FROM tasks
-                 WHERE (:status IS NULL OR status = :status)
-                   AND (:before IS NULL OR position < (SELECT position FROM tasks WHERE id = :before))
-                 ORDER BY position DESC LIMIT :limit",
-            )?;
-            let mut rows = statement.query(named_params! {
-                ":status": filter.status.map(Status::as_str),
-                ":before": filter.before.as_ref().map(TaskId::as_str),
-                ":limit": filter.limit,
-            })?;
+            let (owner, status) = (filter.scope.person().map(|person| person.0), filter.status.map(Status::as_str));
+            let before = filter.before.as_ref().map(TaskId::as_str);
+            let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &filter.limit)];
+            // Conditions that are not there leave the indexes of the others to be used.
+            let mut conditions = vec!["TRUE"];
+            if let Some(owner) = &owner {
+                values.push((":owner", owner));
+                conditions.push("owner = :owner");
+            }
+            if let Some(status) = &status {
+                values.push((":status", status));
+                conditions.push("status = :status");
+            }
+            if let Some(before) = &before {
+                values.push((":before", before));
+                conditions.push("position < (SELECT position FROM tasks WHERE id = :before)");
+            }
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT * FROM tasks WHERE {} ORDER BY position DESC LIMIT :limit",
+                conditions.join(" AND ")
+            ))?;
+            let mut rows = statement.query(&*values)?;
             let mut tasks = Vec::new();
             while let Some(row) = rows.next()? {
                 tasks.push(from_row(row)?);
@@ -89,10 +119,17 @@ impl Db {
     }
 
     /// How many tasks are in a status.
-    pub(crate) async fn count_tasks(&self, status: Status) -> Result<u64, DbError> {
+    pub(crate) async fn count_tasks(&self, scope: Scope, status: Status) -> Result<u64, DbError> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT count(*) FROM tasks WHERE status = ?1")?;
-            Ok(statement.query_row([status.as_str()], |row| row.get(0))?)
+            let count = match scope {
+                Scope::All => connection
+                    .prepare_cached("SELECT count(*) FROM tasks WHERE status = ?1")?
+                    .query_row([status.as_str()], |row| row.get(0)),
+                Scope::Of(person) => connection
+                    .prepare_cached("SELECT count(*) FROM tasks WHERE owner = ?1 AND status = ?2")?
+                    .query_row(params![person.0, status.as_str()], |row| row.get(0)),
+            };
+            Ok(count?)
         })
         .await
     }
@@ -207,8 +244,8 @@ pub(super) fn enter(connection: &Connection, id: &TaskId, stage: Stage) -> Resul
 fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
     connection
         .prepare_cached(
-            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at, allow_hosts)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at, allow_hosts, owner)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         )?
         .execute(params![
             task.id.as_str(),
@@ -222,6 +259,7 @@ fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
             serde_json::to_string(&task.usage)?,
             task.created_at.to_string(),
             serde_json::to_string(&task.allow_hosts)?,
+            task.owner.0,
         ])?;
     Ok(())
 }
@@ -237,6 +275,7 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
     let optional = |column: &str| row.get::<_, Option<String>>(column);
     Ok(Task {
         id: word(text("id")?)?,
+        owner: PersonId(row.get("owner")?),
         status: word(text("status")?)?,
         stage: optional("stage")?.map(word).transpose()?,
         mode: word(text("mode")?)?,

@@ -112,7 +112,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let thread = ConnectionThread::start(&folder.path().join("x.db"), Access::Write).await.unwrap();
         let insert = |connection: &Connection| {
-            Ok(connection.execute("INSERT INTO sessions VALUES (randomblob(8), '', '')", [])?)
+            Ok(connection.execute(
+                "INSERT INTO sessions (token_hash, created_at, expires_at) VALUES (randomblob(8), '', '')",
+                [],
+            )?)
         };
         let panicked: Result<(), DbError> = thread
             .run(move |connection| {

@@ -5,13 +5,14 @@ use serde_json::Value;
 
 use super::{Db, DbError};
 use crate::{
-    domain::{conversation::Message, feedback::Rating, model_name::ModelName, task_id::TaskId},
+    domain::{conversation::Message, feedback::Rating, model_name::ModelName, person::Scope, task_id::TaskId},
     redact,
 };
 
 /// Which completed tasks, the oldest first.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct TrainingFilter {
+    pub(crate) scope: Scope,
     pub(crate) rating: Option<Rating>,
     pub(crate) model: Option<ModelName>,
     /// Only tasks behind this position.
@@ -49,12 +50,14 @@ impl Db {
                 .prepare_cached(
                     "SELECT position, id FROM tasks
                      WHERE status = 'completed' AND position > :after
+                       AND (:owner IS NULL OR owner = :owner)
                        AND (:rating IS NULL OR rating = :rating) AND (:model IS NULL OR model = :model)
                      ORDER BY position LIMIT 1",
                 )?
                 .query_row(
                     named_params! {
                         ":after": filter.after,
+                        ":owner": filter.scope.person().map(|person| person.0),
                         ":rating": filter.rating.map(Rating::as_str),
                         ":model": filter.model.map(|model| model.to_string()),
                     },

@@ -18,6 +18,7 @@ pub(crate) mod limits;
 pub(crate) mod model_name;
 pub(crate) mod network_ledger;
 pub(crate) mod patch;
+pub(crate) mod person;
 pub(crate) mod pull_request;
 pub(crate) mod reference;
 pub(crate) mod source;

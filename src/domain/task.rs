@@ -10,6 +10,7 @@ use super::{
     limits::{Limits, LimitsWish},
     model_name::ModelName,
     patch::DiffSummary,
+    person::PersonId,
     pull_request::PullRequest,
     source::Source,
     task_id::TaskId,
@@ -20,6 +21,8 @@ use super::{
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Task {
     pub(crate) id: TaskId,
+    /// Who asked for it.
+    pub(crate) owner: PersonId,
     pub(crate) status: Status,
     /// Where a running task is; where a task that ended was.
     pub(crate) stage: Option<Stage>,
@@ -50,6 +53,7 @@ pub(crate) struct Task {
 /// What form, JSON and command line become: everything a person may choose, checked for shape.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct NewTask {
+    pub(crate) owner: PersonId,
     pub(crate) source: Source,
     pub(crate) instruction: Instruction,
     pub(crate) mode: Mode,

@@ -20,6 +20,7 @@ use crate::{
     domain::{
         feedback::{Rating, Ratings},
         model_name::ModelName,
+        person::Scope,
         task_id::TaskId,
     },
 };
@@ -39,8 +40,10 @@ pub(crate) enum Format {
 }
 
 /// What is wanted.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Wish {
+    /// Whose tasks.
+    pub(crate) scope: Scope,
     pub(crate) format: Format,
     pub(crate) ratings: Ratings,
     /// Only tasks of this model.
@@ -96,6 +99,7 @@ impl Exporter {
     /// The tasks one after the other, the oldest first. After an error nothing more comes.
     pub(crate) fn tasks(&self, wish: &Wish) -> impl Stream<Item = Result<Exported, ExportError>> + Send + use<> {
         let filter = TrainingFilter {
+            scope: wish.scope,
             rating: (wish.ratings == Ratings::Up).then_some(Rating::Up),
             model: wish.model.clone(),
             after: 0,

@@ -19,7 +19,10 @@ use crate::{
     config::{Config, EngineCheck},
     data_dir::DataDir,
     db::{Db, Ending},
-    domain::failure::{Failure, FailureKind},
+    domain::{
+        failure::{Failure, FailureKind},
+        person::Scope,
+    },
     host, llm,
     sandbox::{Engine, EngineFacts},
 };
@@ -192,7 +195,7 @@ impl Gate {
         if limits.are_none() {
             return None;
         }
-        limits.reached(&self.shared.db.usage_today().await.ok()?).map(Obstacle::DayBudget)
+        limits.reached(&self.shared.db.usage_today(Scope::All).await.ok()?).map(Obstacle::DayBudget)
     }
 
     fn disk(&self) -> Option<Obstacle> {

@@ -14,7 +14,7 @@ use crate::{
     blocking,
     config::Retention,
     db::TaskFilter,
-    domain::{task::Status, task_id::TaskId},
+    domain::{person::Scope, task::Status, task_id::TaskId},
     metrics::Metrics,
     remove_tree::remove_tree,
     wall_clock,
@@ -56,7 +56,7 @@ async fn remove_leftovers(pipeline: &Pipeline) -> anyhow::Result<usize> {
     }
     // In this order: what is made after the look is not in it, and a task is running before anything is made for it.
     let made = pipeline.engine.made().await?;
-    let filter = TaskFilter { status: Some(Status::Running), limit: MANY, ..TaskFilter::default() };
+    let filter = TaskFilter { status: Some(Status::Running), ..TaskFilter::new(Scope::All, MANY) };
     let live: HashSet<TaskId> = pipeline.db.tasks(filter).await?.into_iter().map(|task| task.id).collect();
     let leftovers = made.iter().filter(|made| !made.is_for(|task| live.contains(task)));
     let mut removed = 0;

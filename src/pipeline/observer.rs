@@ -10,6 +10,7 @@ use crate::{
     db::{Db, DbError, TaskFilter},
     domain::{
         event::{Event, EventBody},
+        person::Scope,
         task::{Stage, Status},
         task_id::TaskId,
     },
@@ -87,7 +88,7 @@ impl Observer {
     async fn live_tasks(&self) -> Result<Vec<TaskId>, DbError> {
         let mut ids = Vec::new();
         for status in [Status::Queued, Status::Running] {
-            let filter = TaskFilter { status: Some(status), limit: MANY, ..TaskFilter::default() };
+            let filter = TaskFilter { status: Some(status), ..TaskFilter::new(Scope::All, MANY) };
             ids.extend(self.db.tasks(filter).await?.into_iter().map(|task| task.id));
         }
         Ok(ids)

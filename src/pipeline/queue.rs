@@ -74,6 +74,7 @@ impl Queue {
         let config = &self.shared.config;
         let task = Task {
             id: TaskId::generate(now),
+            owner: new.owner,
             status: Status::Queued,
             stage: None,
             mode: new.mode,

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Pipeline;
-use crate::domain::task::Status;
+use crate::domain::{person::Scope, task::Status};
 
 /// Between two looks; the models themselves keep from asking too often.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn ask_again(pipeline: Pipeline, shutdown: CancellationToken) {
     while shutdown.run_until_cancelled(sleep(PAUSE)).await.is_some() {
         let refused = pipeline.models.refused();
-        if refused.is_empty() || !matches!(pipeline.db.count_tasks(Status::Queued).await, Ok(1..)) {
+        if refused.is_empty() || !matches!(pipeline.db.count_tasks(Scope::All, Status::Queued).await, Ok(1..)) {
             continue;
         }
         for refusal in &refused {

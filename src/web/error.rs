@@ -16,7 +16,7 @@ use axum::{
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::{language, submit::FieldError};
+use super::{language, submit::FieldError, viewer};
 use crate::{db::DbError, export::ExportError};
 
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +25,10 @@ pub(super) enum WebError {
     NotFound,
     #[error("{}", tr!("There is no task with this id."))]
     NoSuchTask,
-    #[error("{}", tr!("Log in first: send the admin token as `Authorization: Bearer`, or open the login link."))]
+    #[error("{}", tr!("Log in first: send a token as `Authorization: Bearer`, or open the login page."))]
     Unauthorized,
+    #[error("{}", tr!("Only the owner of this server may do this."))]
+    OwnerOnly,
     #[error("{}", tr!("Too many failed logins from your address. Wait a minute, then try again."))]
     TooManyTries,
     #[error("{}", tr!("The request came from a page of another site and was refused."))]
@@ -81,7 +83,7 @@ impl WebError {
             Self::NotFound | Self::NoSuchTask => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooManyTries | Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::CrossOrigin => StatusCode::FORBIDDEN,
+            Self::CrossOrigin | Self::OwnerOnly => StatusCode::FORBIDDEN,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -103,6 +105,7 @@ impl WebError {
             Self::NotFound => "not_found",
             Self::NoSuchTask => "no_such_task",
             Self::Unauthorized => "unauthorized",
+            Self::OwnerOnly => "owner_only",
             Self::TooManyTries => "too_many_tries",
             Self::CrossOrigin => "cross_origin",
             Self::UnknownHost => "unknown_host",
@@ -218,7 +221,8 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.remove(CONTENT_TYPE);
     if for_people {
-        (status, parts.headers, page(&error)).into_response()
+        let page = viewer::drawn_for(&parts.extensions, || page(&error));
+        (status, parts.headers, page).into_response()
     } else {
         let mut response = (status, parts.headers, Json(Problem::of(&error))).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -8,10 +8,11 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{AppState, error::WebError};
+use super::{AppState, error::WebError, viewer::Viewer};
 use crate::domain::task_id::TaskId;
 
-/// The id of a task in the path; what is not even an id is not found either.
+/// A task in the path that is there for who asks; another's is not found, like one that never was. Handlers have no other
+/// way to an id.
 pub(super) struct TaskPath(pub(super) TaskId);
 
 impl FromRequestParts<AppState> for TaskPath {
@@ -24,7 +25,9 @@ impl FromRequestParts<AppState> for TaskPath {
         }
         let Path(Segments { id }) =
             Path::<Segments>::from_request_parts(parts, state).await.map_err(|_| WebError::NoSuchTask)?;
-        id.parse().map(Self).map_err(|_| WebError::NoSuchTask)
+        let id = id.parse().map_err(|_| WebError::NoSuchTask)?;
+        let viewer = Viewer::from_request_parts(parts, state).await?;
+        if state.db.is_in_scope(viewer.scope(), &id).await? { Ok(Self(id)) } else { Err(WebError::NoSuchTask) }
     }
 }
 

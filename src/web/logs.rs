@@ -21,12 +21,11 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use super::{AppState, error::WebError, security_headers::ARTIFACT_POLICY};
-use crate::{artifacts, blocking, domain::task_id::TaskId};
+use super::{AppState, error::WebError, extract::TaskPath, security_headers::ARTIFACT_POLICY};
+use crate::{artifacts, blocking};
 
 #[derive(Deserialize)]
 pub(super) struct ArtifactPath {
-    id: String,
     name: String,
 }
 
@@ -49,11 +48,11 @@ pub(super) struct ArtifactPath {
 )]
 pub(super) async fn get(
     State(state): State<AppState>,
+    TaskPath(id): TaskPath,
     path: Result<Path<ArtifactPath>, axum::extract::rejection::PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let Path(ArtifactPath { id, name }) = path.map_err(|_| WebError::NotFound)?;
-    let id: TaskId = id.parse().map_err(|_| WebError::NoSuchTask)?;
+    let Path(ArtifactPath { name }) = path.map_err(|_| WebError::NotFound)?;
     let (folder, kind) = (state.data_dir.task_logs(&id), Kind::of(&name));
     let disposition = kind.disposition(&name);
     let opened = blocking::run(move || {

@@ -24,6 +24,7 @@ mod state;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod viewer;
 mod waiting;
 
 pub(crate) use serve::serve;

@@ -14,7 +14,7 @@ use super::{
     AppState, api, assets, auth, error,
     error::WebError,
     hosts::{self, AllowedHosts},
-    language, logs, notice, pace, pages, security_headers,
+    language, logs, notice, pace, pages, security_headers, viewer,
 };
 use crate::config::{Config, MetricsAccess};
 
@@ -23,8 +23,10 @@ use crate::config::{Config, MetricsAccess};
 pub(super) enum Access {
     /// Anybody.
     Open,
-    /// Who is logged in or sends the admin token.
-    Admin,
+    /// Who is logged in or sends a token; for the tasks in their view.
+    Person,
+    /// The owner, in the same ways.
+    Owner,
 }
 
 pub(super) struct Route {
@@ -36,43 +38,44 @@ pub(super) struct Route {
 /// Every route of the server; everything else asks for the login too, and then is not found.
 pub(super) fn table(config: &Config) -> Vec<Route> {
     let open = |path, methods| Route { path, access: Access::Open, methods };
-    let admin = |path, methods| Route { path, access: Access::Admin, methods };
+    let person = |path, methods| Route { path, access: Access::Person, methods };
+    let owner = |path, methods| Route { path, access: Access::Owner, methods };
     let metrics = Route {
         path: "/metrics",
         access: match config.server.metrics {
-            MetricsAccess::Admin => Access::Admin,
+            MetricsAccess::Admin => Access::Owner,
             MetricsAccess::Open => Access::Open,
         },
         methods: get(api::metrics::get),
     };
     vec![
-        admin("/", get(pages::list::get)),
-        admin("/live", get(pages::list::live)),
-        admin("/new", get(pages::new::get)),
-        admin("/tasks", upload(post(pages::new::post))),
-        admin("/tasks/{id}", get(pages::task::get)),
-        admin("/tasks/{id}/live", get(pages::live::get)),
-        admin("/tasks/{id}/diff", get(pages::diff::get)),
-        admin("/tasks/{id}/source/{*path}", get(pages::source::get)),
-        admin("/tasks/{id}/cancel", post(pages::task::cancel)),
-        admin("/tasks/{id}/retry", post(pages::task::retry)),
-        admin("/tasks/{id}/feedback", post(pages::feedback::post)),
-        admin("/tasks/{id}/pull-request", post(pages::pull_request::post)),
-        admin("/logs/{id}/{*name}", get(logs::get)),
-        admin("/settings", get(pages::settings::get)),
-        admin("/logout", post(pages::login::logout)),
-        admin("/api/tasks", upload(get(api::tasks::list).post(api::tasks::post))),
-        admin("/api/tasks/{id}", get(api::tasks::get)),
-        admin("/api/tasks/{id}/cancel", post(api::tasks::cancel)),
-        admin("/api/tasks/{id}/retry", post(api::tasks::retry)),
-        admin("/api/tasks/{id}/feedback", post(api::feedback::post)),
-        admin("/api/tasks/{id}/pull-request", post(api::pull_request::post)),
-        admin("/api/tasks/{id}/events", get(api::events::get)),
-        admin("/api/tasks/{id}/script", get(api::export::script)),
-        admin("/api/export/finetuning.jsonl", get(api::export::get)),
-        admin("/api/export/report", get(api::export::report)),
-        admin("/api/usage", get(api::usage::get)),
-        admin("/api/openapi.json", get(api::openapi::get)),
+        person("/", get(pages::list::get)),
+        person("/live", get(pages::list::live)),
+        person("/new", get(pages::new::get)),
+        person("/tasks", upload(post(pages::new::post))),
+        person("/tasks/{id}", get(pages::task::get)),
+        person("/tasks/{id}/live", get(pages::live::get)),
+        person("/tasks/{id}/diff", get(pages::diff::get)),
+        person("/tasks/{id}/source/{*path}", get(pages::source::get)),
+        person("/tasks/{id}/cancel", post(pages::task::cancel)),
+        person("/tasks/{id}/retry", post(pages::task::retry)),
+        person("/tasks/{id}/feedback", post(pages::feedback::post)),
+        person("/tasks/{id}/pull-request", post(pages::pull_request::post)),
+        person("/logs/{id}/{*name}", get(logs::get)),
+        owner("/settings", get(pages::settings::get)),
+        person("/logout", post(pages::login::logout)),
+        person("/api/tasks", upload(get(api::tasks::list).post(api::tasks::post))),
+        person("/api/tasks/{id}", get(api::tasks::get)),
+        person("/api/tasks/{id}/cancel", post(api::tasks::cancel)),
+        person("/api/tasks/{id}/retry", post(api::tasks::retry)),
+        person("/api/tasks/{id}/feedback", post(api::feedback::post)),
+        person("/api/tasks/{id}/pull-request", post(api::pull_request::post)),
+        person("/api/tasks/{id}/events", get(api::events::get)),
+        person("/api/tasks/{id}/script", get(api::export::script)),
+        person("/api/export/finetuning.jsonl", get(api::export::get)),
+        person("/api/export/report", get(api::export::report)),
+        person("/api/usage", get(api::usage::get)),
+        person("/api/openapi.json", get(api::openapi::get)),
         metrics,
         open("/healthz", get(api::health::alive)),
         open("/readyz", get(api::health::ready)),
@@ -86,15 +89,17 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
 const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub(super) fn router(state: AppState) -> Router {
-    let (mut open, mut closed) = (Router::new(), Router::new().fallback(not_found));
+    let (mut open, mut closed, mut owners) = (Router::new(), Router::new().fallback(not_found), Router::new());
     for route in table(&state.config) {
         match route.access {
             Access::Open => open = open.route(route.path, route.methods),
-            Access::Admin => closed = closed.route(route.path, route.methods),
+            Access::Person => closed = closed.route(route.path, route.methods),
+            Access::Owner => owners = owners.route(route.path, route.methods),
         }
     }
     // The layer added last sees a request first. Forgery is judged after the login: without one there is nothing to forge.
     let csrf = csrf(&state);
+    let closed = closed.merge(owners.layer(from_fn(viewer::require_owner)));
     let closed = closed.layer(from_fn_with_state(state.clone(), notice::provide));
     let closed = closed.layer(csrf.clone()).layer(from_fn_with_state(state.clone(), auth::require_login));
     let open = open.layer(csrf);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{AppState, error::WebError};
-use crate::domain::{model_name::ModelName, task::Status, task_id::TaskId};
+use crate::domain::{model_name::ModelName, person::Scope, task::Status, task_id::TaskId};
 
 /// A place in the queue.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -21,7 +21,7 @@ pub(super) struct Waiting {
 impl Waiting {
     pub(super) async fn of(state: &AppState, id: &TaskId, model: &ModelName) -> Result<Self, WebError> {
         let position = state.db.queue_position(id).await? + 1;
-        let running = state.db.count_tasks(Status::Running).await?;
+        let running = state.db.count_tasks(Scope::All, Status::Running).await?;
         let most = state.config.queue.max_running;
         let obstacle = state.vitals.obstacles.borrow().iter().find(|obstacle| obstacle.concerns(model)).cloned();
         let (reason, message) = match obstacle {

@@ -20,6 +20,7 @@ use crate::{
         error::{Problem, WebError},
         extract::{Query, TaskPath},
         feed::Feed,
+        viewer::Viewer,
     },
 };
 
@@ -59,6 +60,7 @@ impl After {
 )]
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
+    viewer: Viewer,
     TaskPath(id): TaskPath,
     Query(query): Query<After>,
     headers: HeaderMap,
@@ -73,13 +75,16 @@ pub(in crate::web) async fn get(
             None
         }
     });
-    Ok(streamed(events.flatten()))
+    Ok(streamed(events.flatten(), viewer.dismissed(state.db)))
 }
 
-/// An event stream with signs of life, so that proxies and clients can tell a quiet task from a dead connection.
+/// An event stream with signs of life, so that proxies and clients can tell a quiet task from a dead connection. It ends
+/// when its reader may not see it any more.
 pub(in crate::web) fn streamed(
     events: impl stream::Stream<Item = Result<sse::Event, Infallible>> + Send + 'static,
+    dismissed: impl Future<Output = ()> + Send + 'static,
 ) -> Response {
+    let events = events.take_until(dismissed);
     // Some proxies hold an answer back until it is complete unless told not to.
     let headers = [("x-accel-buffering", "no")];
     (headers, Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))).into_response()

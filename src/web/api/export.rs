@@ -17,6 +17,7 @@ use crate::{
         AppState,
         error::{Problem, WebError},
         extract::{Query, TaskPath},
+        viewer::Viewer,
     },
 };
 
@@ -37,9 +38,9 @@ pub(in crate::web) struct ExportQuery {
     model: Option<ModelName>,
 }
 
-impl From<ExportQuery> for Wish {
-    fn from(query: ExportQuery) -> Self {
-        Self { format: query.format, ratings: query.rating, model: query.model }
+impl ExportQuery {
+    fn wish(self, viewer: &Viewer) -> Wish {
+        Wish { scope: viewer.scope(), format: self.format, ratings: self.rating, model: self.model }
     }
 }
 
@@ -51,8 +52,12 @@ impl From<ExportQuery> for Wish {
     params(ExportQuery),
     responses((status = 200, content_type = "application/jsonl", body = String), (status = 400, body = Problem)),
 )]
-pub(in crate::web) async fn get(State(state): State<AppState>, Query(query): Query<ExportQuery>) -> Response {
-    let lines = exporter(&state).tasks(&query.into()).filter_map(|task| {
+pub(in crate::web) async fn get(
+    State(state): State<AppState>,
+    viewer: Viewer,
+    Query(query): Query<ExportQuery>,
+) -> Response {
+    let lines = exporter(&state).tasks(&query.wish(&viewer)).filter_map(|task| {
         future::ready(match task {
             Ok(Exported::Lines(lines)) => Some(Ok(lines)),
             Ok(Exported::LeftOut(_)) => None,
@@ -77,9 +82,10 @@ pub(in crate::web) async fn get(State(state): State<AppState>, Query(query): Que
 )]
 pub(in crate::web) async fn report(
     State(state): State<AppState>,
+    viewer: Viewer,
     Query(query): Query<ExportQuery>,
 ) -> Result<Json<Report>, WebError> {
-    Ok(Json(exporter(&state).report(&query.into()).await?))
+    Ok(Json(exporter(&state).report(&query.wish(&viewer)).await?))
 }
 
 /// The task as a play for a model of the kind `scripted`: the same tool calls again, without a key.

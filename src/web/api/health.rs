@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::timeout;
 
 use crate::{
-    domain::task::Status,
+    domain::{person::Scope, task::Status},
     pipeline::{leaks::leaks, obstacle::Obstacle},
     web::AppState,
 };
@@ -63,7 +63,7 @@ pub(in crate::web) async fn ready(State(state): State<AppState>) -> (StatusCode,
     if state.shutdown.is_cancelled() {
         note("stopping", &"The server is stopping.");
     }
-    let asked = timeout(CHECK_TIMEOUT, state.db.count_tasks(Status::Running)).await;
+    let asked = timeout(CHECK_TIMEOUT, state.db.count_tasks(Scope::All, Status::Running)).await;
     let database = if matches!(asked, Ok(Ok(_))) { Check::Ok } else { Check::Unavailable };
     if database == Check::Unavailable {
         note("database_unavailable", &"The database does not answer.");

@@ -7,7 +7,7 @@ use axum::{
 };
 
 use crate::{
-    domain::task::Status,
+    domain::{person::Scope, task::Status},
     host,
     metrics::{self, Readings},
     pipeline::{leaks, obstacle::Obstacle},
@@ -30,7 +30,7 @@ pub(in crate::web) async fn get(State(state): State<AppState>) -> Result<Respons
 async fn readings(state: &AppState) -> Result<Readings, WebError> {
     let mut tasks = Vec::new();
     for status in Status::ALL {
-        tasks.push((status, state.db.count_tasks(status).await?));
+        tasks.push((status, state.db.count_tasks(Scope::All, status).await?));
     }
     let obstacles = state.vitals.obstacles.borrow().clone();
     let disk = host::disk_space(state.data_dir.path()).map_err(WebError::internal)?;

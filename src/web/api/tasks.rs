@@ -23,6 +23,7 @@ use crate::{
         error::{Problem, WebError},
         extract::{BaseUrl, Query, TaskPath},
         submit::{self, FieldError, Received, Submission},
+        viewer::Viewer,
     },
 };
 
@@ -64,6 +65,7 @@ pub(in crate::web) struct ListBody {
 )]
 pub(in crate::web) async fn list(
     State(state): State<AppState>,
+    viewer: Viewer,
     Query(query): Query<ListQuery>,
     base: BaseUrl,
 ) -> Result<Response, WebError> {
@@ -72,7 +74,8 @@ pub(in crate::web) async fn list(
         return Err(WebError::Malformed(format!("limit must be between 1 and {MAX_LIMIT}")));
     }
     // One more than asked for tells whether there is another page.
-    let filter = TaskFilter { status: query.status, before: query.before, limit: limit + 1 };
+    let filter =
+        TaskFilter { status: query.status, before: query.before, ..TaskFilter::new(viewer.scope(), limit + 1) };
     let mut tasks = state.db.tasks(filter).await?;
     let is_last = tasks.len() <= limit as usize;
     tasks.truncate(limit as usize);
@@ -108,6 +111,7 @@ pub(in crate::web) async fn list(
 )]
 pub(in crate::web) async fn post(
     State(state): State<AppState>,
+    viewer: Viewer,
     base: BaseUrl,
     request: Request,
 ) -> Result<Response, WebError> {
@@ -116,12 +120,12 @@ pub(in crate::web) async fn post(
     let task = match &*kind {
         "application/json" => {
             let submission = read_json(request).await?;
-            submit::submit(&state, submission, None).await?
+            submit::submit(&state, &viewer, submission, None).await?
         }
         "multipart/form-data" => {
             let mut received = Received::default();
             received.read(&state, open_form(&state, request).await?).await?;
-            submit::submit(&state, received.typed.submission()?, received.upload).await?
+            submit::submit(&state, &viewer, received.typed.submission()?, received.upload).await?
         }
         _ => return Err(WebError::UnsupportedMediaType),
     };
@@ -191,6 +195,7 @@ pub(in crate::web) struct RetryBody {
 )]
 pub(in crate::web) async fn retry(
     State(state): State<AppState>,
+    viewer: Viewer,
     TaskPath(id): TaskPath,
     base: BaseUrl,
     request: Request,
@@ -203,7 +208,7 @@ pub(in crate::web) async fn retry(
         serde_json::from_slice(&json)
             .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?
     };
-    let task = submit::again(&state, &id, &wish.unwrap_or_default().allow_hosts).await?;
+    let task = submit::again(&state, &viewer, &id, &wish.unwrap_or_default().allow_hosts).await?;
     created(&state, task, &base).await
 }
 

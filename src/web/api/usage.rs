@@ -1,13 +1,16 @@
-//! `GET /api/usage`: what all tasks together used today, and what they may.
+//! `GET /api/usage`: what tasks used today, and what all of them may.
 
 use axum::{Json, extract::State};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    domain::day_budget::{day, end_of_day},
+    domain::{
+        day_budget::{day, end_of_day},
+        person::Scope,
+    },
     wall_clock,
-    web::{AppState, error::WebError},
+    web::{AppState, error::WebError, viewer::Viewer},
 };
 
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -32,11 +35,12 @@ pub(in crate::web) struct UsageBody {
     reached: Option<String>,
 }
 
-/// What all tasks together used of models today.
+/// What your tasks used of models today; the owner is told of all of them. The limits are for everybody together.
 #[utoipa::path(get, path = "/api/usage", tag = "tasks", responses((status = 200, body = UsageBody)))]
-pub(in crate::web) async fn get(State(state): State<AppState>) -> Result<Json<UsageBody>, WebError> {
+pub(in crate::web) async fn get(State(state): State<AppState>, viewer: Viewer) -> Result<Json<UsageBody>, WebError> {
     let (now, limits) = (wall_clock::now(), state.config.agent.day_limits);
-    let used = state.db.usage_today().await?;
+    let all = state.db.usage_today(Scope::All).await?;
+    let used = state.db.usage_today(viewer.scope()).await?;
     Ok(Json(UsageBody {
         day: day(now),
         ends_at: end_of_day(now),
@@ -47,6 +51,6 @@ pub(in crate::web) async fn get(State(state): State<AppState>) -> Result<Json<Us
         unpriced_tokens: used.unpriced_tokens,
         max_cost_usd: limits.max_cost_usd,
         max_tokens: limits.max_tokens,
-        reached: limits.reached(&used).map(|reached| reached.to_string()),
+        reached: limits.reached(&all).map(|reached| reached.to_string()),
     }))
 }

@@ -3,12 +3,15 @@
 mod attempts;
 mod session;
 
+use std::time::Duration;
+
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, Method, header::AUTHORIZATION},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -17,9 +20,17 @@ use super::{
     AppState,
     error::{WebError, is_for_people},
     extract::PeerAddress,
+    viewer::{self, Credential, Viewer},
+};
+use crate::{
+    db::{Known, SecretHash},
+    domain::person::PersonId,
+    wall_clock,
 };
 use attempts::Attempts;
 pub(super) use session::{close_session, open_session};
+
+const SEEN_PAUSE: Duration = Duration::from_mins(5);
 
 /// Compares what is given with the admin token, of which it knows the hash alone, and counts the failures.
 pub(super) struct Gate {
@@ -53,16 +64,12 @@ pub(super) async fn require_login(
     request: Request,
     next: Next,
 ) -> Response {
-    let allowed = match bearer(request.headers()) {
-        Some(token) => state.gate.check(token, peer),
-        None => match session::is_valid(&state, request.headers()).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(WebError::Unauthorized),
-            Err(error) => Err(error.into()),
-        },
+    let viewer = match bearer(request.headers()) {
+        Some(token) => by_token(&state, token, peer).await,
+        None => by_session(&state, session::session_of(request.headers())).await,
     };
-    match allowed {
-        Ok(()) => next.run(request).await,
+    match viewer {
+        Ok(viewer) => viewer::pass(viewer, request, next).await,
         // What a form was about to do cannot be done after the login, so only pages lead there.
         Err(WebError::Unauthorized) if is_for_people(&request) && *request.method() == Method::GET => {
             let wanted = request.uri().path_and_query().map_or("/", |path| path.as_str());
@@ -71,6 +78,28 @@ pub(super) async fn require_login(
         }
         Err(error) => error.into_response(),
     }
+}
+
+async fn by_token(state: &AppState, token: &str, peer: PeerAddress) -> Result<Viewer, WebError> {
+    state.gate.check(token, peer)?;
+    let person = state.db.person(PersonId::OWNER).await?.ok_or(WebError::Unauthorized)?;
+    Ok(Viewer { person, credential: Credential::AdminToken })
+}
+
+async fn by_session(state: &AppState, session: Option<SecretHash>) -> Result<Viewer, WebError> {
+    let hash = session.ok_or(WebError::Unauthorized)?;
+    let Known { person, seen_at } = state.db.session(hash).await?.ok_or(WebError::Unauthorized)?;
+    if is_long_ago(seen_at) {
+        let db = state.db.clone();
+        tokio::spawn(async move { db.session_was_used(hash).await });
+    }
+    Ok(Viewer { person, credential: Credential::Session(hash) })
+}
+
+/// When somebody was last here is written down that often, not with every request.
+fn is_long_ago(seen_at: Option<Timestamp>) -> bool {
+    let since = |at| wall_clock::now().duration_since(at).unsigned_abs();
+    seen_at.is_none_or(|at| since(at) > SEEN_PAUSE)
 }
 
 /// Where to go after the login: a path of ours, never another site.

@@ -1,19 +1,39 @@
 //! Sessions of browsers: a random value in a cookie, its hash in the database.
 
-use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
+use axum::http::{
+    HeaderMap, HeaderValue,
+    header::{COOKIE, USER_AGENT},
+};
 use data_encoding::BASE64URL_NOPAD;
 use jiff::SignedDuration;
 
 use super::hash;
-use crate::{db::DbError, wall_clock, web::AppState};
+use crate::{
+    db::{DbError, NewSession, SecretHash},
+    domain::person::PersonId,
+    wall_clock,
+    web::AppState,
+};
 
 const COOKIE_NAME: &str = "atelier_session";
+const MAX_BROWSER_CHARS: usize = 200;
 const LIFETIME: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Begins a session; the value is for `Set-Cookie`.
-pub(in crate::web) async fn open_session(state: &AppState) -> Result<Option<HeaderValue>, DbError> {
+pub(in crate::web) async fn open_session(
+    state: &AppState,
+    person: PersonId,
+    headers: &HeaderMap,
+) -> Result<Option<HeaderValue>, DbError> {
+    // What the browser had before is worth nothing from now on.
+    if let Some(before) = token(headers) {
+        state.db.delete_session(hash(before)).await?;
+    }
     let token = BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>());
-    state.db.insert_session(hash(&token), wall_clock::now() + LIFETIME).await?;
+    let browser = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    let browser = browser.chars().take(MAX_BROWSER_CHARS).collect();
+    let expires_at = wall_clock::now() + LIFETIME;
+    state.db.insert_session(NewSession { person, token_hash: hash(&token), expires_at, browser }).await?;
     Ok(cookie(state, &token, LIFETIME))
 }
 
@@ -28,11 +48,9 @@ pub(in crate::web) async fn close_session(
     Ok(cookie(state, "", SignedDuration::ZERO))
 }
 
-pub(super) async fn is_valid(state: &AppState, headers: &HeaderMap) -> Result<bool, DbError> {
-    match token(headers) {
-        Some(token) => state.db.session_is_valid(hash(token)).await,
-        None => Ok(false),
-    }
+/// The session that the request belongs to, valid or not.
+pub(super) fn session_of(headers: &HeaderMap) -> Option<SecretHash> {
+    token(headers).map(hash)
 }
 
 fn token(headers: &HeaderMap) -> Option<&str> {

@@ -18,11 +18,12 @@ use crate::{
     domain::{
         feedback::Rating,
         patch::DiffSummary,
+        person::Scope,
         task::{Status, Task},
         task_id::TaskId,
     },
     pipeline::leaks::leaks,
-    web::{AppState, api::events::streamed, error::WebError, extract::Query},
+    web::{AppState, api::events::streamed, error::WebError, extract::Query, viewer::Viewer},
 };
 
 const PAGE: u32 = 40;
@@ -82,10 +83,12 @@ struct Row {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
+    viewer: Viewer,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, WebError> {
     let is_first_page = query.before.is_none();
-    let filter = TaskFilter { status: query.status, before: query.before, limit: PAGE + 1 };
+    let scope = viewer.scope();
+    let filter = TaskFilter { status: query.status, before: query.before, ..TaskFilter::new(scope, PAGE + 1) };
     let mut tasks = state.db.tasks(filter).await?;
     let is_last = tasks.len() <= PAGE as usize;
     tasks.truncate(PAGE as usize);
@@ -95,15 +98,19 @@ pub(in crate::web) async fn get(
     if query.status.is_none() {
         others.retain(|task| task.status != Status::Running);
         if is_first_page {
-            let filter = TaskFilter { status: Some(Status::Running), before: None, limit: MAX_RUNNING };
+            let filter = TaskFilter { status: Some(Status::Running), ..TaskFilter::new(scope, MAX_RUNNING) };
             running = state.db.tasks(filter).await?;
         }
     }
-    let leaks = leaks(&state.data_dir, &state.db).await.map_err(WebError::internal)?;
+    let leaks = if viewer.person.is_owner() {
+        leaks(&state.data_dir, &state.db).await.map_err(WebError::internal)?
+    } else {
+        Vec::new()
+    };
     page(&ListPage {
         leaks: leaks.iter().map(|path| path.display().to_string()).collect(),
-        today: today(&state).await?,
-        filters: filters(&state, query.status).await?,
+        today: today(&state, scope).await?,
+        filters: filters(&state, scope, query.status).await?,
         running: running.into_iter().map(Row::new).collect(),
         others: others.into_iter().map(Row::new).collect(),
         older,
@@ -112,8 +119,8 @@ pub(in crate::web) async fn get(
     })
 }
 
-async fn today(state: &AppState) -> Result<Option<String>, WebError> {
-    let (used, limits) = (state.db.usage_today().await?, state.config.agent.day_limits);
+async fn today(state: &AppState, scope: Scope) -> Result<Option<String>, WebError> {
+    let (used, limits) = (state.db.usage_today(scope).await?, state.config.agent.day_limits);
     if used.tokens() == 0 {
         return Ok(None);
     }
@@ -128,9 +135,10 @@ async fn today(state: &AppState) -> Result<Option<String>, WebError> {
 }
 
 /// Says that something changed; the script then fetches the list again.
-pub(in crate::web) async fn live(State(state): State<AppState>) -> Response {
+pub(in crate::web) async fn live(State(state): State<AppState>, viewer: Viewer) -> Response {
+    // Also for tasks of others: the places of one's own in the queue may be new.
     let listening = (state.db.changes(), state.vitals.obstacles.clone(), state.shutdown.clone());
-    streamed(stream::unfold(listening, async |(mut changes, mut obstacles, shutdown)| {
+    let messages = stream::unfold(listening, async |(mut changes, mut obstacles, shutdown)| {
         let changed = tokio::select! {
             changed = changes.recv() => changed.map(drop),
             Ok(()) = obstacles.changed() => Ok(()),
@@ -144,16 +152,17 @@ pub(in crate::web) async fn live(State(state): State<AppState>) -> Response {
         // A browser drops an event without data.
         let event = sse::Event::default().event("change").data("list");
         Some((Ok::<_, Infallible>(event), (changes.resubscribe(), obstacles, shutdown)))
-    }))
+    });
+    streamed(messages, viewer.dismissed(state.db))
 }
 
-async fn filters(state: &AppState, current: Option<Status>) -> Result<Vec<FilterLink>, WebError> {
+async fn filters(state: &AppState, scope: Scope, current: Option<Status>) -> Result<Vec<FilterLink>, WebError> {
     let mut links = Vec::new();
     for status in Status::ALL {
         links.push(FilterLink {
             word: status.as_str(),
             address: address(Some(status), None),
-            count: state.db.count_tasks(status).await?,
+            count: state.db.count_tasks(scope, status).await?,
             is_current: current == Some(status),
         });
     }

@@ -29,6 +29,7 @@ use crate::{
         feed::Feed,
         language::{self, Language},
         notice::{self, NoticesPiece},
+        viewer::Viewer,
     },
 };
 
@@ -44,6 +45,7 @@ struct Telling {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
+    viewer: Viewer,
     TaskPath(id): TaskPath,
     Query(query): Query<After>,
     headers: HeaderMap,
@@ -56,14 +58,16 @@ pub(in crate::web) async fn get(
     let surroundings = Surroundings::of(&state);
     let links = TaskLinks::of(&id);
     let telling = Telling { state, task, feed, surroundings, story, links, language: language::current() };
-    Ok(streamed(stream::unfold(telling, async |mut telling| match telling.language.during(telling.next()).await {
+    let dismissed = viewer.dismissed(telling.state.db.clone());
+    let messages = stream::unfold(telling, async |mut telling| match telling.language.during(telling.next()).await {
         Ok(Some(message)) => Some((Ok::<_, Infallible>(message), telling)),
         Ok(None) => None,
         Err(error) => {
             tracing::error!(%error, "a live page broke off");
             None
         }
-    })))
+    });
+    Ok(streamed(messages, dismissed))
 }
 
 impl Telling {

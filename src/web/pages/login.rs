@@ -10,11 +10,14 @@ use axum::{
 use serde::Deserialize;
 
 use super::page;
-use crate::web::{
-    AppState,
-    auth::{close_session, local_path, open_session},
-    error::WebError,
-    extract::{PeerAddress, Query},
+use crate::{
+    domain::person::PersonId,
+    web::{
+        AppState,
+        auth::{close_session, local_path, open_session},
+        error::WebError,
+        extract::{PeerAddress, Query},
+    },
 };
 
 #[derive(Template)]
@@ -34,10 +37,11 @@ pub(in crate::web) struct LoginForm {
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
     peer: PeerAddress,
+    headers: HeaderMap,
     Query(query): Query<LoginForm>,
 ) -> Result<Response, WebError> {
     match query.token {
-        Some(_) => log_in(&state, peer, &query).await,
+        Some(_) => log_in(&state, peer, &headers, &query).await,
         None => page(&LoginPage { next: local_path(query.next.as_deref()), message: None }),
     }
 }
@@ -45,9 +49,10 @@ pub(in crate::web) async fn get(
 pub(in crate::web) async fn post(
     State(state): State<AppState>,
     peer: PeerAddress,
+    headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, WebError> {
-    log_in(&state, peer, &form).await
+    log_in(&state, peer, &headers, &form).await
 }
 
 pub(in crate::web) async fn logout(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, WebError> {
@@ -56,11 +61,16 @@ pub(in crate::web) async fn logout(State(state): State<AppState>, headers: Heade
     Ok((headers, Redirect::to("/login")).into_response())
 }
 
-async fn log_in(state: &AppState, peer: PeerAddress, form: &LoginForm) -> Result<Response, WebError> {
+async fn log_in(
+    state: &AppState,
+    peer: PeerAddress,
+    headers: &HeaderMap,
+    form: &LoginForm,
+) -> Result<Response, WebError> {
     let next = local_path(form.next.as_deref());
     match state.gate.check(form.token.as_deref().unwrap_or_default(), peer) {
         Ok(()) => {
-            let cookie = open_session(state).await?;
+            let cookie = open_session(state, PersonId::OWNER, headers).await?;
             let headers: HeaderMap = cookie.map(|cookie| (SET_COOKIE, cookie)).into_iter().collect();
             Ok((headers, Redirect::to(next)).into_response())
         }

@@ -13,6 +13,7 @@ use crate::{
         AppState, api,
         error::WebError,
         submit::{self, FieldError, Received, Typed},
+        viewer::Viewer,
     },
 };
 
@@ -45,9 +46,13 @@ pub(in crate::web) async fn get(State(state): State<AppState>) -> Result<Respons
     form(&state, Typed::default(), Vec::new(), None)
 }
 
-pub(in crate::web) async fn post(State(state): State<AppState>, request: Request) -> Result<Response, WebError> {
+pub(in crate::web) async fn post(
+    State(state): State<AppState>,
+    viewer: Viewer,
+    request: Request,
+) -> Result<Response, WebError> {
     let mut received = Received::default();
-    match submit_form(&state, request, &mut received).await {
+    match submit_form(&state, &viewer, request, &mut received).await {
         Ok(address) => Ok(Redirect::to(&address).into_response()),
         Err(WebError::Internal { id, cause }) => Err(WebError::Internal { id, cause }),
         Err(error) => {
@@ -67,10 +72,15 @@ pub(in crate::web) async fn post(State(state): State<AppState>, request: Request
     }
 }
 
-async fn submit_form(state: &AppState, request: Request, received: &mut Received) -> Result<String, WebError> {
+async fn submit_form(
+    state: &AppState,
+    viewer: &Viewer,
+    request: Request,
+    received: &mut Received,
+) -> Result<String, WebError> {
     let form = api::tasks::open_form(state, request).await?;
     received.read(state, form).await?;
-    let task = submit::submit(state, received.typed.submission()?, received.upload.take()).await?;
+    let task = submit::submit(state, viewer, received.typed.submission()?, received.upload.take()).await?;
     Ok(TaskLinks::of(&task.id).page)
 }
 

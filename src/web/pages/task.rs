@@ -24,6 +24,7 @@ use crate::{
         error::WebError,
         extract::{Query, TaskPath},
         submit,
+        viewer::Viewer,
     },
 };
 
@@ -82,11 +83,12 @@ pub(in crate::web) async fn cancel(
 /// The hosts to be let through come as fields of one name, as boxes do that are ticked.
 pub(in crate::web) async fn retry(
     State(state): State<AppState>,
+    viewer: Viewer,
     TaskPath(id): TaskPath,
     form: Bytes,
 ) -> Result<Redirect, WebError> {
     let fields = url::form_urlencoded::parse(&form);
     let hosts: Vec<String> = fields.filter(|(name, _)| name == "allow_hosts").map(|(_, host)| host.into()).collect();
-    let task = submit::again(&state, &id, &hosts).await?;
+    let task = submit::again(&state, &viewer, &id, &hosts).await?;
     Ok(Redirect::to(&TaskLinks::of(&task.id).page))
 }

@@ -7,6 +7,7 @@ use crate::{
         host_pattern::HostPattern,
         limits::LimitsWish,
         model_name::ModelName,
+        person::PersonId,
         source::{RepoUrl, Source},
         task::{Instruction, Mode, NewTask},
     },
@@ -19,6 +20,7 @@ const MAX_STEPS: u32 = 10_000;
 const MAX_TIMEOUT_S: u64 = 7 * 24 * 3600;
 
 pub(super) fn check(
+    owner: PersonId,
     submission: Submission,
     upload: Option<&Upload>,
     config: &Config,
@@ -48,7 +50,8 @@ pub(super) fn check(
     }
     match (source, instruction, mode, model, image) {
         (Ok(source), Ok(instruction), Ok(mode), Ok(model), Ok(image)) if errors.is_empty() => {
-            Ok(NewTask { source, instruction, mode, model, image, limits: submission.limits, allow_hosts: Vec::new() })
+            let (limits, allow_hosts) = (submission.limits, Vec::new());
+            Ok(NewTask { owner, source, instruction, mode, model, image, limits, allow_hosts })
         }
         _ => Err(errors),
     }
@@ -168,7 +171,7 @@ mod tests {
 
     fn errors(json: &str) -> Vec<String> {
         let config = crate::config::load(None, toml::Table::new()).unwrap();
-        let errors = check(serde_json::from_str(json).unwrap(), None, &config).unwrap_err();
+        let errors = check(PersonId::OWNER, serde_json::from_str(json).unwrap(), None, &config).unwrap_err();
         errors.iter().map(ToString::to_string).collect()
     }
 

@@ -7,7 +7,7 @@ mod upload;
 use axum::extract::multipart::MultipartError;
 use serde::{Deserialize, Serialize};
 
-use super::{AppState, error::WebError};
+use super::{AppState, error::WebError, viewer::Viewer};
 use crate::{
     domain::{
         limits::{Limits, LimitsWish},
@@ -77,17 +77,28 @@ pub(super) fn require_room(state: &AppState) -> Result<(), WebError> {
 }
 
 /// Checks what was sent and queues it. Once this returns a task, the task survives whatever happens to the server.
-pub(super) async fn submit(state: &AppState, submission: Submission, upload: Option<Upload>) -> Result<Task, WebError> {
-    let new =
-        check::check(submission, upload.as_ref(), &state.config).map_err(|fields| WebError::Invalid { fields })?;
+pub(super) async fn submit(
+    state: &AppState,
+    viewer: &Viewer,
+    submission: Submission,
+    upload: Option<Upload>,
+) -> Result<Task, WebError> {
+    let new = check::check(viewer.id(), submission, upload.as_ref(), &state.config);
+    let new = new.map_err(|fields| WebError::Invalid { fields })?;
     if let Some(upload) = &upload {
         upload.inspect(&state.config).await?;
     }
     queue(state, new, upload).await
 }
 
-/// Queues a task like one there was: the same source, instruction, model, limits and hosts, and these hosts too.
-pub(super) async fn again(state: &AppState, id: &TaskId, more_hosts: &[String]) -> Result<Task, WebError> {
+/// Queues a task like one there was: the same source, instruction, model, limits and hosts, and these hosts too. It belongs
+/// to who asked for it now.
+pub(super) async fn again(
+    state: &AppState,
+    viewer: &Viewer,
+    id: &TaskId,
+    more_hosts: &[String],
+) -> Result<Task, WebError> {
     let task = state.db.task(id).await?;
     let invalid = |error: FieldError| WebError::Invalid { fields: vec![error] };
     check::allowed(&task.image, &state.config).map_err(invalid)?;
@@ -107,6 +118,7 @@ pub(super) async fn again(state: &AppState, id: &TaskId, more_hosts: &[String]) 
         task_timeout_s: Some(task_timeout_s),
     };
     let new = NewTask {
+        owner: viewer.id(),
         source: task.source,
         instruction: task.instruction,
         mode: task.mode,

@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     pipeline::{obstacle::Obstacles, queue::Queue},
     sandbox::Engine,
-    web::{AppState, Vitals, router::router},
+    web::{AppState, Vitals, auth::open_session, router::router},
 };
 
 pub(super) const TOKEN: &str = "the-admin-token";
@@ -117,9 +117,42 @@ impl Site {
         self.send(request.body(Body::from(body)).unwrap()).await
     }
 
+    /// Somebody new, logged in.
+    pub(super) async fn person(&self, name: &str) -> Browser {
+        let person = self.state.db.add_person(name.to_owned(), None).await.unwrap();
+        let cookie = open_session(&self.state, person, &HeaderMap::new()).await.unwrap().unwrap();
+        let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+        Browser { cookie }
+    }
+
     /// Files that wait for a task of their own; there should be none for long.
     pub(super) fn uploads(&self) -> usize {
         std::fs::read_dir(self.state.data_dir.uploads()).unwrap().count()
+    }
+}
+
+/// The browser of somebody who is logged in.
+pub(super) struct Browser {
+    cookie: String,
+}
+
+impl Browser {
+    pub(super) fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        anonymous(method, path).header(header::COOKIE, &self.cookie).header("sec-fetch-site", "same-origin")
+    }
+
+    pub(super) async fn get(&self, site: &Site, path: &str) -> Answer {
+        let request = self.request(Method::GET, path).header(header::ACCEPT, "text/html");
+        site.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    pub(super) async fn api(&self, site: &Site, path: &str) -> Answer {
+        site.send(self.request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    pub(super) async fn post_json(&self, site: &Site, path: &str, json: &str) -> Answer {
+        let request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
+        site.send(request.body(Body::from(json.to_owned())).unwrap()).await
     }
 }
 
