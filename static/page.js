@@ -45,6 +45,59 @@ function tick() {
 setInterval(tick, 1000);
 tick();
 
+// Makes an element like another one and touches only what differs: focus, selection, scroll and what a reader opened stay.
+function morph(there, fresh) {
+  if (there.isEqualNode(fresh)) return;
+  if (there.nodeName !== fresh.nodeName) return there.replaceWith(fresh);
+  if (there.nodeType !== Node.ELEMENT_NODE) {
+    there.data = fresh.data;
+    return;
+  }
+  const isKept = (name) => name === "data-touched" || (name === "open" && "touched" in there.dataset);
+  for (const { name, value } of fresh.attributes)
+    if (!isKept(name) && there.getAttribute(name) !== value) there.setAttribute(name, value);
+  for (const { name } of [...there.attributes])
+    if (!isKept(name) && !fresh.hasAttribute(name)) there.removeAttribute(name);
+  const named = new Map([...there.children].filter((child) => child.id).map((child) => [child.id, child]));
+  const wanted = new Set([...fresh.children].map((child) => child.id));
+  let next = there.firstChild;
+  for (const child of [...fresh.childNodes]) {
+    // What has a name and is not wanted any more is no place for something else.
+    while (next?.id && !wanted.has(next.id)) {
+      const gone = next;
+      next = next.nextSibling;
+      gone.remove();
+    }
+    let match = child.id ? named.get(child.id) : null;
+    if (!child.id && next && !next.id && next.nodeName === child.nodeName) match = next;
+    if (!match) {
+      there.insertBefore(child, next);
+      continue;
+    }
+    if (match === next) next = next.nextSibling;
+    else move(there, match, next);
+    morph(match, child);
+  }
+  while (next) {
+    const gone = next;
+    next = next.nextSibling;
+    gone.remove();
+  }
+}
+
+// An element that is moved loses the focus.
+function move(parent, element, before) {
+  const focused = element.contains(document.activeElement) ? document.activeElement : null;
+  parent.insertBefore(element, before);
+  focused?.focus({ preventScroll: true });
+}
+
+// What a reader opened or closed stays so.
+document.addEventListener("click", (event) => {
+  const summary = event.target.closest("summary");
+  if (summary) summary.parentElement.dataset.touched = "yes";
+});
+
 for (const button of document.querySelectorAll("[data-copy]")) {
   if (!navigator.clipboard) continue;
   button.hidden = false;
@@ -59,13 +112,13 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 if (document.querySelector("[data-live-list]")) {
   const refresh = async () => {
     const list = document.querySelector("[data-live-list]");
-    if (document.hidden || list.contains(document.activeElement)) return;
+    if (document.hidden) return;
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const selector of ["[data-live-list]", "#notices"]) {
       const part = fresh.querySelector(selector);
-      if (part) document.querySelector(selector).replaceWith(document.adoptNode(part));
+      if (part) morph(document.querySelector(selector), part);
     }
     tick();
   };

@@ -14,28 +14,15 @@ function toEnd() {
   scrollTo({ top: document.documentElement.scrollHeight });
 }
 
-// Every element of a piece has an id: it takes the place of the one on the page, or goes on with the story.
+// Every element of a piece has an id: the one on the page becomes like it, or it goes on with the story.
 function place(html) {
   const pieces = new DOMParser().parseFromString(html, "text/html").body;
   for (const piece of [...pieces.children]) {
     const there = piece.id && document.getElementById(piece.id);
-    if (there) {
-      const details = there.querySelector(":scope > details");
-      const isOpen = details && details.dataset.touched ? details.open : null;
-      there.replaceWith(piece);
-      const fresh = piece.querySelector(":scope > details");
-      if (fresh && isOpen !== null) { fresh.open = isOpen; fresh.dataset.touched = "yes"; }
-    } else if (piece.localName === "li") {
-      story.append(piece);
-    }
+    if (there) morph(there, piece);
+    else if (piece.localName === "li") story.append(piece);
   }
 }
-
-// What a reader opened or closed stays so when the piece is replaced.
-document.addEventListener("click", (event) => {
-  const summary = event.target.closest("summary");
-  if (summary) summary.parentElement.dataset.touched = "yes";
-});
 
 function connect() {
   const events = new EventSource(`${page.dataset.live}?after=${page.dataset.last}`);
@@ -54,36 +41,31 @@ function connect() {
   };
 }
 
-// The setup log is a file that grows: what is beyond the known offset is fetched while setup runs, and once after it.
+// The setup log is a file that grows: the server renders what is new, while setup runs and once after it.
 const setup = document.getElementById("setup");
 const text = document.getElementById("setup-text");
-const decoder = new TextDecoder();
-let offset = Number(setup.dataset.offset);
+const MAX_ROWS = 4000;
 let reading = false;
 let timer = null;
-
-// As the server does (pages/terminal.rs): what was meant for a terminal is taken away.
-function plain(chunk) {
-  return chunk
-    .replace(/\x1b\[[0-?]*[ -\/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -\/]*[0-~]/g, "")
-    .replace(/[^\n]*\r(?!\n)/g, "")
-    .replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "");
-}
 
 async function readLog() {
   if (reading) return;
   reading = true;
   try {
-    // From the last known byte on: there is always one to send, so that no growth is no error.
-    const known = Math.min(offset, 1);
-    const answer = await fetch(setup.dataset.log, { headers: { range: `bytes=${offset - known}-` } });
-    if (answer.status !== 206) return;
-    const bytes = new Uint8Array(await answer.arrayBuffer()).subarray(known);
-    offset += bytes.length;
-    setup.hidden = false;
-    const atEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 30;
-    text.append(plain(decoder.decode(bytes, { stream: true })));
-    if (atEnd) text.scrollTop = text.scrollHeight;
+    for (let goesOn = true; goesOn;) {
+      const answer = await fetch(`${setup.dataset.rows}&at=${setup.dataset.end}`);
+      if (!answer.ok || answer.redirected) return;
+      const rows = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-end]");
+      const atEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 30;
+      setup.hidden = false;
+      setup.dataset.end = rows.dataset.end;
+      goesOn = rows.dataset.goesOn === "true";
+      // A line that had no end yet comes again, with more of it.
+      text.querySelector("[data-open]")?.remove();
+      text.append(...rows.children);
+      while (text.children.length > MAX_ROWS) text.firstElementChild.remove();
+      if (atEnd) text.scrollTop = text.scrollHeight;
+    }
   } finally {
     reading = false;
   }

@@ -87,6 +87,11 @@ pub(super) async fn get(
     Ok((status, headers, Body::from_stream(ReaderStream::new(content))).into_response())
 }
 
+/// Whether a file is shown as text rather than downloaded, by its name.
+pub(super) fn is_text(name: &str) -> bool {
+    Kind::of(name) == Kind::Text
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,

@@ -6,6 +6,7 @@ mod access;
 mod clocks;
 mod feedback;
 mod health;
+mod logs;
 mod people;
 mod reading;
 mod serving;

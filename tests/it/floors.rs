@@ -56,6 +56,7 @@ fn each_library_is_known_to_one_room() {
         ("axum", "web"),
         ("genai", "llm"),
         ("askama", "web"),
+        ("memchr", "web"),
         ("zip", "archive"),
         ("tar", "archive"),
         ("aho_corasick", "redact"),

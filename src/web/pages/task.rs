@@ -12,8 +12,8 @@ use super::{
     call::{CallBody, Outcome},
     figures,
     links::TaskLinks,
+    log::{self, LogPart},
     page,
-    setup_log::{self, SetupLog},
     story::{Block, BlockBody, Story},
     task_view::TaskView,
 };
@@ -42,7 +42,7 @@ pub(in crate::web) struct TaskQuery {
 struct TaskPage {
     view: TaskView,
     story: Vec<Block>,
-    log: SetupLog,
+    setup_log: Option<LogPart>,
     /// The first event on this page, when there are earlier ones.
     earlier: Option<u64>,
     /// The last event on this page: the stream goes on after it.
@@ -65,11 +65,11 @@ pub(in crate::web) async fn get(
     let mut events = state.db.events_after(&id, start, PAGE).await?;
     events.retain(|event| event.seq <= end);
     let story = Story::resume(&state, &id, start).await?.tell_all(&events);
-    let log = setup_log::read(state.data_dir.task_logs(&id)).await?;
+    let setup_log = log::setup_log(state.data_dir.task_logs(&id)).await?;
     let view = TaskView::load(&state, &id, TaskLinks::of(&id)).await?;
     let is_live = query.before.is_none();
     let earlier = (start > 0).then_some(start + 1);
-    page(&TaskPage { is_live, earlier, last: events.last().map_or(end, |event| event.seq), view, story, log })
+    page(&TaskPage { is_live, earlier, last: events.last().map_or(end, |event| event.seq), view, story, setup_log })
 }
 
 pub(in crate::web) async fn cancel(

@@ -24,7 +24,7 @@ use crate::{
         task::{Mode, Stage, Status, Task},
         task_id::TaskId,
     },
-    web::{AppState, error::WebError, waiting::Waiting},
+    web::{AppState, error::WebError, logs, waiting::Waiting},
 };
 
 pub(super) struct TaskView {
@@ -162,6 +162,12 @@ impl TaskView {
 
     pub(super) fn refused_hosts(&self) -> usize {
         self.network.iter().filter(|host| host.refused > 0).count()
+    }
+
+    /// Whether a page can show it.
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    pub(super) fn is_text(&self, artifact: &artifacts::Artifact) -> bool {
+        logs::is_text(&artifact.name)
     }
 
     /// Whether a host that was refused could be let through the next time.
