@@ -14,6 +14,7 @@ mod config;
 mod data_dir;
 mod db;
 mod dial;
+mod diff;
 mod domain;
 mod export;
 mod forge;

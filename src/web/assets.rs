@@ -24,6 +24,7 @@ static FAVICON: LazyLock<Asset> =
     LazyLock::new(|| asset("favicon", "svg", "image/svg+xml", include_bytes!("../../static/favicon.svg")));
 static PAGE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("page", include_bytes!("../../static/page.js")));
 static TASK_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("task", include_bytes!("../../static/task.js")));
+static DIFF_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("diff", include_bytes!("../../static/diff.js")));
 static NEW_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("new", include_bytes!("../../static/new.js")));
 
 pub(super) fn style() -> &'static str {
@@ -44,13 +45,18 @@ pub(super) fn task_script() -> &'static str {
     &TASK_SCRIPT.url
 }
 
+/// The page of a patch.
+pub(super) fn diff_script() -> &'static str {
+    &DIFF_SCRIPT.url
+}
+
 /// The form of a new task.
 pub(super) fn new_script() -> &'static str {
     &NEW_SCRIPT.url
 }
 
 pub(super) async fn get(Path(name): Path<String>) -> Result<Response, WebError> {
-    let assets = [&*STYLE, &*FAVICON, &*PAGE_SCRIPT, &*TASK_SCRIPT, &*NEW_SCRIPT];
+    let assets = [&*STYLE, &*FAVICON, &*PAGE_SCRIPT, &*TASK_SCRIPT, &*DIFF_SCRIPT, &*NEW_SCRIPT];
     let asset = assets.into_iter().find(|asset| asset.url.strip_prefix("/static/") == Some(&*name));
     let asset = asset.ok_or(WebError::NotFound)?;
     let caching = "public, max-age=31536000, immutable";

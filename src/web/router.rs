@@ -57,6 +57,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/tasks/{id}/live", get(pages::live::get)),
         person("/tasks/{id}/diff", get(pages::diff::get)),
         person("/tasks/{id}/logs/{*name}", get(pages::log::get)),
+        person("/tasks/{id}/diff/files/{n}", get(pages::diff::file)),
         person("/tasks/{id}/source/{*path}", get(pages::source::get)),
         person("/tasks/{id}/cancel", post(pages::task::cancel)),
         person("/tasks/{id}/retry", post(pages::task::retry)),

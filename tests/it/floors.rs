@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
         "forward_proxy",
         "wall_clock",
     ],
-    &["db", "git", "archive", "sandbox", "llm", "forge", "artifacts"],
+    &["db", "git", "archive", "sandbox", "llm", "forge", "artifacts", "diff"],
     &["brain"],
     &["pipeline", "export"],
     &["web"],
@@ -62,6 +62,10 @@ fn each_library_is_known_to_one_room() {
         ("aho_corasick", "redact"),
         ("regex", "redact"),
         ("prometheus_client", "metrics"),
+        ("similar", "diff"),
+        ("syntect", "diff"),
+        ("two_face", "diff"),
+        ("flate2", "diff"),
     ] {
         for file in rust_files(&source()) {
             let names_it = code_lines(&file).any(|(_, line)| {

@@ -70,7 +70,6 @@ fn templates_hold_no_bare_words() {
         "task.html",
         "task/state.html",
         "task/block.html",
-        "diff.html",
         "settings.html",
         "source.html",
         "task/explanation.html",

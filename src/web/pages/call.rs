@@ -1,14 +1,15 @@
 //! One tool call, as the story shows it.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
-use super::{
-    patch::{self, Patch, Room},
-    terminal,
-};
+use super::terminal;
+use crate::diff::{self, Diff};
 
-/// Room for one edit in the story.
-const ROOM: Room = Room { lines: 300, lines_per_file: 300 };
+/// Room for one edit in the story, and the time for its colours.
+const ROWS: usize = 300;
+const PATIENCE: Duration = Duration::from_millis(200);
 /// Longer texts are cut in the middle; the events have them whole.
 const MAX_CHARACTERS: usize = 8000;
 /// What is longer than that is folded away.
@@ -39,7 +40,7 @@ pub(super) enum CallBody {
     None,
     /// Named texts, one below the other.
     Texts(Vec<(&'static str, Cut)>),
-    Edit(Patch),
+    Edit(Diff),
 }
 
 /// A text with its middle left out when it is too long.
@@ -74,17 +75,18 @@ impl Call {
             "run_command" => {
                 texts([("output", terminal::plain(&text("stdout"))), ("errors", terminal::plain(&text("stderr")))])
             }
-            "edit_file" => match patch::parse(&text("diff"), ROOM) {
-                patch if patch.files.is_empty() => texts([("diff", text("diff"))]),
-                patch => CallBody::Edit(patch),
+            "edit_file" => match diff::parse(&text("diff"), ROWS, PATIENCE) {
+                diff if diff.files.is_empty() => texts([("diff", text("diff"))]),
+                diff => CallBody::Edit(diff),
             },
             "read_file" => texts([("content", text("content"))]),
             _ => texts([("arguments", pretty(arguments)), ("result", pretty(&Value::Object(result.clone())))]),
         };
         let verdict = match (&body, exit) {
             (_, Some(exit)) => format!("exit {exit}"),
-            (CallBody::Edit(patch), None) => {
-                let counts = patch.files.iter().fold((0, 0), |(i, d), file| (i + file.insertions, d + file.deletions));
+            (CallBody::Edit(diff), None) => {
+                let entries = diff.files.iter().map(|file| &file.entry);
+                let counts = entries.fold((0, 0), |(i, d), entry| (i + entry.insertions, d + entry.deletions));
                 format!("+{} \u{2212}{}", counts.0, counts.1)
             }
             _ if failed => "failed".to_owned(),
@@ -105,7 +107,7 @@ impl CallBody {
             Self::Texts(texts) => {
                 texts.iter().map(|(_, cut)| cut.head.lines().count() + cut.tail.lines().count()).sum()
             }
-            Self::Edit(patch) => patch.files.iter().flat_map(|file| &file.hunks).map(|hunk| hunk.lines.len()).sum(),
+            Self::Edit(diff) => diff.files.iter().map(|file| file.piece.rows).sum(),
         }
     }
 }

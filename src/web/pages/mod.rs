@@ -12,7 +12,6 @@ pub(super) mod log;
 pub(super) mod login;
 pub(super) mod network;
 pub(super) mod new;
-mod patch;
 pub(super) mod pull_request;
 pub(super) mod settings;
 pub(super) mod source;

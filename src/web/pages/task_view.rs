@@ -1,15 +1,16 @@
 //! What the page of a task shows beside its story: where it stands, what it cost, what came of it.
 
+use std::path::PathBuf;
+
 use askama::Template;
 use jiff::Timestamp;
 
 use super::{
-    diff::read_patch,
+    diff::{PatchFile, file_view::FileView},
     explanation::Explanation,
     figures,
     links::TaskLinks,
     network::{self, HostView},
-    patch::{Patch, Room},
     pull_request::PullRequestView,
 };
 use crate::{
@@ -27,6 +28,12 @@ use crate::{
     web::{AppState, error::WebError, logs, waiting::Waiting},
 };
 
+/// The first files of the patch.
+pub(super) struct ChangedFiles {
+    pub(super) files: Vec<FileView>,
+    pub(super) more: usize,
+}
+
 pub(super) struct TaskView {
     pub(super) task: Task,
     pub(super) links: TaskLinks,
@@ -39,7 +46,7 @@ pub(super) struct TaskView {
     /// That a limit in dollars cannot hold, and why.
     pub(super) cost_unknown: Option<String>,
     /// The counts of the changed files.
-    pub(super) patch: Option<Patch>,
+    pub(super) patch: Option<ChangedFiles>,
     pub(super) artifacts: Vec<artifacts::Artifact>,
     /// By host, refused ones first.
     pub(super) network: Vec<HostView>,
@@ -60,7 +67,7 @@ pub(super) struct StageView {
 }
 
 /// Only the counts are shown here, no lines.
-const ROOM: Room = Room { lines: 0, lines_per_file: 0 };
+const FILES: usize = 12;
 
 pub(super) fn stage_word(stage: Stage) -> &'static str {
     match stage {
@@ -92,7 +99,7 @@ impl TaskView {
         };
         let folder = state.data_dir.task_logs(id);
         let patch = match task.diff {
-            Some(_) => read_patch(folder.clone(), ROOM).await?.map(|(patch, _)| patch),
+            Some(_) => ChangedFiles::read(folder.clone()).await?,
             None => None,
         };
         let network = network::read(folder.clone()).await?;
@@ -183,6 +190,15 @@ impl TaskView {
     /// Since when it runs.
     pub(super) fn running_since(&self) -> Option<Timestamp> {
         self.task.started_at.filter(|_| self.task.status == Status::Running)
+    }
+}
+
+impl ChangedFiles {
+    async fn read(logs: PathBuf) -> Result<Option<Self>, WebError> {
+        let Some(patch) = blocking::run(move || PatchFile::open(&logs)).await?? else { return Ok(None) };
+        let all = &patch.contents.files;
+        let files = all.iter().zip(1..).take(FILES).map(|(file, n)| FileView::of(file, n)).collect();
+        Ok(Some(Self { files, more: all.len().saturating_sub(FILES) }))
     }
 }
 

@@ -19,6 +19,7 @@ fn example(path: &str) -> String {
     path.replace("{id}", "20261120_abcdefghijkl")
         .replace("{*name}", "diff.patch")
         .replace("{*path}", "src/main.rs")
+        .replace("{n}", "1")
         .replace("{name}", "style.css")
 }
 

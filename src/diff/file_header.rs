@@ -1,17 +1,21 @@
 //! The lines of a patch before a file's hunks: its name, and what happened to it besides changed lines.
 
+use super::binary::BinaryChange;
+use crate::redact;
+
 #[derive(Debug, Default)]
-pub(in crate::web::pages) struct FileHeader {
-    old_name: Option<String>,
-    new_name: Option<String>,
+pub(crate) struct FileHeader {
+    old_path: Option<String>,
+    new_path: Option<String>,
     old_mode: Option<String>,
     new_mode: Option<String>,
-    change: Change,
-    is_binary: bool,
+    pub(crate) change: Change,
+    /// None for a text.
+    pub(crate) binary: Option<BinaryChange>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Change {
+pub(crate) enum Change {
     #[default]
     Modified,
     Added,
@@ -20,59 +24,69 @@ enum Change {
     Copied,
 }
 
-pub(super) fn starts_file(line: &str) -> bool {
-    line.starts_with("diff --git ")
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    File,
+    Symlink,
+    Submodule,
 }
 
 impl FileHeader {
-    /// The name to show; of a renamed file both.
-    pub(in crate::web::pages) fn name(&self) -> String {
-        match (&self.old_name, &self.new_name, self.change) {
-            (Some(old), Some(new), Change::Renamed | Change::Copied) => format!("{old} → {new}"),
-            (_, Some(new), _) => new.clone(),
-            (Some(old), None, _) => old.clone(),
-            (None, None, _) => "(unnamed)".to_owned(),
+    /// The path as it is now; of a deleted file, as it was.
+    pub(crate) fn path(&self) -> &str {
+        self.new_path.as_deref().or(self.old_path.as_deref()).unwrap_or("(unnamed)")
+    }
+
+    /// The path before a rename, or of what it is a copy.
+    pub(crate) fn old_path_if_moved(&self) -> Option<&str> {
+        self.old_path.as_deref().filter(|_| matches!(self.change, Change::Renamed | Change::Copied))
+    }
+
+    /// Before and after, when it changed.
+    pub(crate) fn modes(&self) -> Option<(&str, &str)> {
+        self.old_mode.as_deref().zip(self.new_mode.as_deref()).filter(|(old, new)| old != new)
+    }
+
+    pub(crate) fn kind(&self) -> FileKind {
+        match self.new_mode.as_deref().or(self.old_mode.as_deref()) {
+            Some("120000") => FileKind::Symlink,
+            Some("160000") => FileKind::Submodule,
+            _ => FileKind::File,
         }
     }
 
-    /// What the lines do not say.
-    pub(in crate::web::pages) fn remarks(&self) -> Vec<String> {
-        let change = match self.change {
-            Change::Modified => None,
-            Change::Added => Some("new file".to_owned()),
-            Change::Deleted => Some("deleted".to_owned()),
-            Change::Renamed => Some("renamed".to_owned()),
-            Change::Copied => Some("copied".to_owned()),
-        };
-        let mode = self.old_mode.as_ref().zip(self.new_mode.as_ref()).map(|(old, new)| format!("mode {old} → {new}"));
-        let binary = self.is_binary.then(|| "binary".to_owned());
-        change.into_iter().chain(mode).chain(binary).collect()
-    }
-
-    pub(super) fn read(&mut self, line: &str) {
+    pub(super) fn read(&mut self, line: &[u8]) {
+        if let Some(binary) = &mut self.binary {
+            binary.read(line);
+            return;
+        }
+        let text = String::from_utf8_lossy(line);
+        let line = redact::mask(&text);
         let value = |prefix: &str| line.strip_prefix(prefix).map(str::to_owned);
         if let Some(names) = line.strip_prefix("diff --git ") {
-            self.new_name = name_of_both(names);
+            self.new_path = name_of_both(names);
         } else if let Some(name) = line.strip_prefix("--- ") {
-            set_name(&mut self.old_name, name, "a/");
+            set_name(&mut self.old_path, name, "a/");
         } else if let Some(name) = line.strip_prefix("+++ ") {
-            set_name(&mut self.new_name, name, "b/");
+            set_name(&mut self.new_path, name, "b/");
         } else if let Some(name) = value("rename from ") {
-            (self.old_name, self.change) = (Some(unquoted(&name)), Change::Renamed);
+            (self.old_path, self.change) = (Some(unquoted(&name)), Change::Renamed);
         } else if let Some(name) = value("copy from ") {
-            (self.old_name, self.change) = (Some(unquoted(&name)), Change::Copied);
+            (self.old_path, self.change) = (Some(unquoted(&name)), Change::Copied);
         } else if let Some(name) = value("rename to ").or_else(|| value("copy to ")) {
-            self.new_name = Some(unquoted(&name));
-        } else if line.starts_with("new file mode ") {
-            self.change = Change::Added;
-        } else if line.starts_with("deleted file mode ") {
-            self.change = Change::Deleted;
+            self.new_path = Some(unquoted(&name));
+        } else if let Some(mode) = value("new file mode ") {
+            (self.new_mode, self.change) = (Some(mode), Change::Added);
+        } else if let Some(mode) = value("deleted file mode ") {
+            (self.old_mode, self.change) = (Some(mode), Change::Deleted);
         } else if let Some(mode) = value("old mode ") {
             self.old_mode = Some(mode);
         } else if let Some(mode) = value("new mode ") {
             self.new_mode = Some(mode);
+        } else if let Some((_, mode)) = line.strip_prefix("index ").and_then(|ids| ids.split_once(' ')) {
+            self.new_mode = Some(mode.to_owned());
         } else if line.starts_with("Binary files ") || line == "GIT binary patch" {
-            self.is_binary = true;
+            self.binary = Some(BinaryChange::default());
         }
     }
 }

@@ -1,0 +1,119 @@
+//! `/tasks/{id}/diff/files/{n}`: one file of the patch, a piece at a time; as a page, or as the piece that a script asks for.
+
+use std::time::{Duration, Instant};
+
+use askama::Template;
+use axum::{
+    extract::{Path, State},
+    http::HeaderMap,
+    response::Response,
+};
+use serde::Deserialize;
+
+use super::{
+    file_view::{FileView, PIECE_ROWS, Section, Slot},
+    layout::Layout,
+    patch_file::PatchFile,
+};
+use crate::{
+    blocking,
+    diff::{Piece, Side},
+    domain::task_id::TaskId,
+    web::{
+        AppState,
+        error::WebError,
+        extract::{Query, TaskPath},
+        pages::{links::TaskLinks, page},
+    },
+};
+
+/// How long colours and changed words of one piece may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+pub(in crate::web) struct FilePath {
+    n: usize,
+}
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct FileQuery {
+    view: Option<String>,
+    /// Lines before the piece.
+    from: Option<usize>,
+    /// `L12` or `R12`: the piece with this line.
+    line: Option<String>,
+    /// `piece`: no page around it.
+    only: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "diff/file_page.html")]
+struct FilePage {
+    id: TaskId,
+    links: TaskLinks,
+    title: String,
+    layout: Layout,
+    section: Section,
+    earlier: Option<usize>,
+    later: Option<usize>,
+    /// Which lines these are, when not all fit.
+    lines: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "diff/piece.html")]
+struct PieceAlone {
+    piece: Piece,
+    anchor: String,
+    layout: Layout,
+}
+
+pub(in crate::web) async fn get(
+    State(state): State<AppState>,
+    TaskPath(id): TaskPath,
+    path: Result<Path<FilePath>, axum::extract::rejection::PathRejection>,
+    Query(query): Query<FileQuery>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let Path(FilePath { n }) = path.map_err(|_| WebError::NotFound)?;
+    let task = state.db.task(&id).await?;
+    let layout = Layout::of(query.view.as_deref(), &headers);
+    let logs = state.data_dir.task_logs(&id);
+    let line = query.line.as_deref().and_then(parse_line);
+    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Piece)>> {
+        let Some(opened) = PatchFile::open(&logs)? else { return Ok(None) };
+        let Some(entry) = opened.entry(n) else { return Ok(None) };
+        let wanted = match line {
+            Some((side, number)) => opened.rows_before(n, side, number)?.unwrap_or(0),
+            None => query.from.unwrap_or(0),
+        };
+        let from = wanted.min(entry.rows.saturating_sub(1)) / PIECE_ROWS * PIECE_ROWS;
+        let piece = opened.piece(n, from, PIECE_ROWS, Instant::now() + PATIENCE)?;
+        Ok(Some((opened, piece)))
+    });
+    let (opened, piece) = read.await??.ok_or(WebError::NotFound)?;
+    let file = FileView::of(opened.entry(n).ok_or(WebError::NotFound)?, n);
+    if query.only.as_deref() == Some("piece") {
+        return page(&PieceAlone { piece, anchor: file.anchor, layout });
+    }
+    let last = piece.from + piece.rows;
+    page(&FilePage {
+        links: TaskLinks::of(&id),
+        title: task.instruction.title().to_owned(),
+        layout,
+        earlier: piece.from.checked_sub(PIECE_ROWS),
+        later: Some(last).filter(|last| *last < file.rows),
+        lines: (piece.rows < file.rows).then(|| file.lines(piece.from, piece.rows)),
+        section: Section { is_open: true, slots: vec![Slot::Lines(piece)], file },
+        id,
+    })
+}
+
+fn parse_line(text: &str) -> Option<(Side, u32)> {
+    let side = match text.chars().next()? {
+        'L' => Side::Old,
+        'R' => Side::New,
+        _ => return None,
+    };
+    Some((side, text[1..].parse().ok()?))
+}

@@ -1,0 +1,44 @@
+//! One column or two: what the address asks for, else what the reader chose last.
+
+use axum::http::{
+    HeaderMap, HeaderName,
+    header::{COOKIE, SET_COOKIE},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    Unified,
+    Split,
+}
+
+const COOKIE_NAME: &str = "atelier_diff";
+
+impl Layout {
+    pub(super) fn of(asked: Option<&str>, headers: &HeaderMap) -> Self {
+        let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
+        let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut chosen = || pairs.find_map(|(name, value)| (name == COOKIE_NAME).then(|| Self::named(value)).flatten());
+        asked.and_then(Self::named).or_else(&mut chosen).unwrap_or(Self::Unified)
+    }
+
+    pub(super) fn is_split(self) -> bool {
+        self == Self::Split
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unified => "unified",
+            Self::Split => "split",
+        }
+    }
+
+    /// Keeps a choice that was just made.
+    pub(super) fn remembered(self, asked: Option<&str>) -> Option<[(HeaderName, String); 1]> {
+        let cookie = || format!("{COOKIE_NAME}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", self.name());
+        asked.and_then(Self::named).map(|_| [(SET_COOKIE, cookie())])
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        [Self::Unified, Self::Split].into_iter().find(|layout| layout.name() == name)
+    }
+}

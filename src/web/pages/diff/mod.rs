@@ -1,0 +1,133 @@
+//! `/tasks/{id}/diff`: the patch, file by file. The page carries what is short and what comes first; the rest comes when
+//! somebody looks at it, as pieces of `/tasks/{id}/diff/files/{n}`.
+
+mod file;
+pub(super) mod file_view;
+mod layout;
+mod patch_file;
+mod tree;
+
+use std::time::{Duration, Instant};
+
+use askama::Template;
+use axum::{
+    extract::State,
+    http::HeaderMap,
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{figures, links::TaskLinks, page};
+use crate::{
+    blocking,
+    diff::FileEntry,
+    domain::task_id::TaskId,
+    web::{
+        AppState,
+        error::WebError,
+        extract::{BaseUrl, Query, TaskPath},
+    },
+};
+
+pub(in crate::web) use file::get as file;
+use file_view::{FileView, PIECE_ROWS, Section, Slot};
+use layout::Layout;
+pub(super) use patch_file::PatchFile;
+
+/// Lines that come with the page, over all files.
+const ROWS: usize = 2000;
+/// Files on one page.
+const FILES: usize = 1000;
+/// Files with more changed lines are folded away at first.
+const LARGE_ABOVE_LINES: u64 = 400;
+/// How long colours and changed words may take; what is not done then comes when it is looked at.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct DiffQuery {
+    view: Option<String>,
+    /// The first file of the page, counted from one.
+    first: Option<usize>,
+}
+
+#[derive(Template)]
+#[template(path = "diff.html")]
+struct DiffPage {
+    id: TaskId,
+    links: TaskLinks,
+    title: String,
+    layout: Layout,
+    files: String,
+    insertions: u64,
+    deletions: u64,
+    /// Brings the patch into a checkout.
+    command: String,
+    size: u64,
+    tree: Vec<tree::Entry>,
+    sections: Vec<Section>,
+    earlier: Option<usize>,
+    later: Option<usize>,
+}
+
+pub(in crate::web) async fn get(
+    State(state): State<AppState>,
+    TaskPath(id): TaskPath,
+    Query(query): Query<DiffQuery>,
+    headers: HeaderMap,
+    base: BaseUrl,
+) -> Result<Response, WebError> {
+    let task = state.db.task(&id).await?;
+    let layout = Layout::of(query.view.as_deref(), &headers);
+    let links = TaskLinks::of(&id);
+    let logs = state.data_dir.task_logs(&id);
+    let first = query.first.unwrap_or(1).max(1);
+    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Vec<Slot>>)>> {
+        let Some(patch) = PatchFile::open(&logs)? else { return Ok(None) };
+        let slots = slots(&patch, first)?;
+        Ok(Some((patch, slots)))
+    });
+    let (patch, slots) = read.await??.ok_or(WebError::NotFound)?;
+    let files = &patch.contents.files;
+    let counted = |count: fn(&FileEntry) -> u64| files.iter().map(count).sum();
+    let section = |((file, n), slots)| Section { is_open: !is_large(file), file: FileView::of(file, n), slots };
+    let sections: Vec<Section> = files.iter().zip(1..).skip(first - 1).zip(slots).map(section).collect();
+    let answer = page(&DiffPage {
+        title: task.instruction.title().to_owned(),
+        layout,
+        files: tr_count!(files.len() + patch.contents.left_out, "{n} changed file", "{n} changed files"),
+        insertions: task.diff.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
+        deletions: task.diff.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
+        command: format!(
+            "curl -fsS -H \"Authorization: Bearer $ATELIER_TOKEN\" {}{}/diff.patch | git apply",
+            base.0, links.files
+        ),
+        size: patch.size,
+        earlier: (first > 1).then(|| first.saturating_sub(FILES).max(1)),
+        later: Some(first + FILES).filter(|next| *next <= files.len()),
+        tree: tree::of(&sections),
+        sections,
+        links,
+        id,
+    })?;
+    Ok((layout.remembered(query.view.as_deref()), answer).into_response())
+}
+
+/// The lines of the first files, and of those after them that still fit; for each file of the page.
+fn slots(patch: &PatchFile, first: usize) -> std::io::Result<Vec<Vec<Slot>>> {
+    let (mut room, deadline) = (ROWS, Instant::now() + PATIENCE);
+    let shown = patch.contents.files.iter().zip(1..).skip(first - 1).take(FILES);
+    let of_file = |(file, n): (&FileEntry, usize)| {
+        let now = !is_large(file) && file.rows <= room && Instant::now() < deadline;
+        if !now || file.rows == 0 {
+            return Ok(Slot::later(file.rows, PIECE_ROWS));
+        }
+        room -= file.rows;
+        Ok(vec![Slot::Lines(patch.piece(n, 0, file.rows, deadline)?)])
+    };
+    shown.map(of_file).collect()
+}
+
+/// Folded away at first.
+fn is_large(file: &FileEntry) -> bool {
+    file.insertions + file.deletions > LARGE_ABOVE_LINES
+}

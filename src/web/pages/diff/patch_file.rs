@@ -1,0 +1,76 @@
+//! The patch of a task on disk: its table of contents, and pieces of its files.
+
+use std::{
+    fs::File,
+    io::{self, BufReader},
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use crate::{
+    artifacts,
+    diff::{Contents, FileEntry, Piece, Side},
+};
+
+pub(in crate::web::pages) struct PatchFile {
+    file: File,
+    pub(in crate::web::pages) size: u64,
+    pub(in crate::web::pages) contents: Arc<Contents>,
+}
+
+/// Which patch, and as it was when.
+type Key = (PathBuf, u64, SystemTime);
+type Kept = Vec<(Key, Arc<Contents>)>;
+
+/// Who scrolls through a large patch asks for its pieces one after the other: the tables of contents of the last large ones
+/// are kept, so that it is not read as a whole each time.
+static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(Mutex::default);
+const MAX_KEPT: usize = 4;
+const LARGE_BYTES: u64 = 256 * 1024;
+
+impl PatchFile {
+    /// None when the task has no patch. Blocks.
+    pub(in crate::web::pages) fn open(logs: &Path) -> io::Result<Option<Self>> {
+        let Some(file) = artifacts::open(logs, "diff.patch")? else { return Ok(None) };
+        let metadata = file.metadata()?;
+        let size = metadata.len();
+        let contents = if size < LARGE_BYTES {
+            Arc::new(Contents::read(BufReader::new(&file))?)
+        } else {
+            kept((logs.to_owned(), size, metadata.modified()?), &file)?
+        };
+        Ok(Some(Self { file, size, contents }))
+    }
+
+    /// Lines of the file with this number, which counts from one. Blocks.
+    pub(super) fn piece(&self, n: usize, from: usize, max_rows: usize, deadline: Instant) -> io::Result<Piece> {
+        let Some(entry) = self.entry(n) else { return Ok(Piece::default()) };
+        let mut piece = Piece::read(BufReader::new(&self.file), entry, from, max_rows)?;
+        piece.dress(entry.header.path(), deadline);
+        Ok(piece)
+    }
+
+    pub(super) fn rows_before(&self, n: usize, side: Side, number: u32) -> io::Result<Option<usize>> {
+        let Some(entry) = self.entry(n) else { return Ok(None) };
+        Piece::rows_before(BufReader::new(&self.file), entry, side, number)
+    }
+
+    pub(super) fn entry(&self, n: usize) -> Option<&FileEntry> {
+        self.contents.files.get(n.checked_sub(1)?)
+    }
+}
+
+fn kept(key: Key, file: &File) -> io::Result<Arc<Contents>> {
+    let all = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, contents)) = all().iter().find(|(known, _)| *known == key) {
+        return Ok(contents.clone());
+    }
+    let contents = Arc::new(Contents::read(BufReader::new(file))?);
+    let mut all = all();
+    if all.len() >= MAX_KEPT {
+        all.remove(0);
+    }
+    all.push((key, contents.clone()));
+    Ok(contents)
+}

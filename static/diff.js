@@ -1,0 +1,126 @@
+// The page of a patch: lines come when they are looked at, links to lines, the filter of the files, keys.
+"use strict";
+
+const diff = document.getElementById("diff");
+const files = diff ? [...diff.querySelectorAll(".file")] : [];
+
+// Pieces that were not sent with the page take their room at once, so that the bar at the side tells the truth.
+const LINE_HEIGHT = 19;
+const near = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) load(entry.target);
+}, { rootMargin: "1500px" });
+
+function expect(piece) {
+  piece.style.minHeight = `${Number(piece.dataset.rows) * LINE_HEIGHT}px`;
+  near.observe(piece);
+}
+
+const coming = new Map();
+function load(piece) {
+  near.unobserve(piece);
+  if (!coming.has(piece)) coming.set(piece, bring(piece).catch(() => piece).finally(() => coming.delete(piece)));
+  return coming.get(piece);
+}
+
+async function bring(piece) {
+  const source = piece.closest(".file").dataset.src;
+  const answer = await fetch(`${source}?only=piece&view=${diff.dataset.view}&from=${piece.dataset.from}`);
+  if (!answer.ok || answer.redirected) return piece;
+  const fresh = document.adoptNode(new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines"));
+  piece.replaceWith(fresh);
+  return fresh;
+}
+
+for (const piece of diff ? diff.querySelectorAll(".later") : []) expect(piece);
+
+// #FILE-R12 is a line, #FILE-R12-R20 a range of them; both may be on their way still.
+function place() {
+  const [, file, side, first, last] = location.hash.match(/^#(f[0-9a-f]{8})(?:-([LR])(\d+)(?:-[LR](\d+))?)?$/) ?? [];
+  for (const marked of document.querySelectorAll(".lines .marked")) marked.classList.remove("marked");
+  return file ? { file: document.getElementById(file), side, first: Number(first), last: Number(last || first) } : null;
+}
+
+async function show() {
+  const { file, side, first, last } = place() ?? {};
+  if (!file) return;
+  file.querySelector("details").open = true;
+  if (!side) return file.scrollIntoView();
+  if (!document.getElementById(`${file.id}-${side}${first}`)) {
+    const answer = await fetch(`${file.dataset.src}?only=piece&view=${diff.dataset.view}&line=${side}${first}`);
+    if (!answer.ok || answer.redirected) return;
+    const piece = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines");
+    const waiting = file.querySelector(`.later[data-from="${piece.dataset.from}"]`);
+    if (!waiting) return;
+    near.unobserve(waiting);
+    waiting.replaceWith(document.adoptNode(piece));
+  }
+  mark(file, side, first, last);
+  document.getElementById(`${file.id}-${side}${first}`)?.scrollIntoView({ block: "center" });
+}
+
+function mark(file, side, first, last) {
+  for (let line = Math.min(first, last); line <= Math.max(first, last) && line < first + 5000; line++)
+    document.getElementById(`${file.id}-${side}${line}`)?.parentElement.classList.add("marked");
+}
+
+addEventListener("hashchange", show);
+if (diff) show();
+
+document.addEventListener("click", (event) => {
+  const number = event.target.closest(".lines a[id]");
+  if (!number || event.ctrlKey || event.metaKey) return;
+  event.preventDefault();
+  const [file, line] = number.id.split("-");
+  const before = event.shiftKey ? place() : null;
+  const isSame = before?.file?.id === file && before.side === line[0];
+  const range = isSame ? [before.first, Number(line.slice(1))].sort((a, b) => a - b) : [Number(line.slice(1))];
+  history.replaceState(null, "", `#${file}-${range.map((at) => line[0] + at).join("-")}`);
+  place();
+  mark(document.getElementById(file), line[0], range[0], range.at(-1));
+});
+
+// The files
+const filter = document.getElementById("filter");
+if (filter) {
+  filter.hidden = false;
+  filter.addEventListener("input", () => {
+    const wanted = filter.value.trim().toLowerCase();
+    for (const file of files) file.hidden = !file.dataset.path.toLowerCase().includes(wanted);
+    for (const link of diff.querySelectorAll(".tree a")) link.parentElement.hidden = document.getElementById(link.hash.slice(1)).hidden;
+    for (const folder of [...diff.querySelectorAll(".tree li:has(> details)")].reverse())
+      folder.hidden = !folder.querySelector("li:not([hidden])");
+  });
+  if (matchMedia("(max-width: 900px)").matches) diff.querySelector(".tree > details").open = false;
+}
+
+// Keys
+function step(places, direction) {
+  const top = 60;
+  const tops = places.map((place) => place.getBoundingClientRect().top - top);
+  const at = direction > 0 ? tops.findIndex((top) => top > 2) : tops.findLastIndex((top) => top < -2);
+  if (at >= 0) scrollBy({ top: tops[at] });
+}
+
+function changes() {
+  const isChanged = (row) => row?.querySelector(":scope > ins, :scope > del");
+  return [...diff.querySelectorAll(".lines > div:not(.heading)")].filter((row) => isChanged(row) && !isChanged(row.previousElementSibling));
+}
+
+const keys = {
+  j: () => step(files.filter((file) => !file.hidden), 1),
+  k: () => step(files.filter((file) => !file.hidden), -1),
+  "]": () => step(changes(), 1),
+  "[": () => step(changes(), -1),
+  v: () => document.querySelector(".choice-of-view a:not([aria-current])").click(),
+};
+addEventListener("keydown", (event) => {
+  if (!diff || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
+  keys[event.key]?.();
+});
+
+// In two columns a selection takes the lines of one.
+document.addEventListener("mousedown", (event) => {
+  const lines = event.target.closest(".split");
+  const cell = event.target.closest(".split > div > *");
+  if (lines && cell) diff.dataset.selects = [...cell.parentElement.children].indexOf(cell) < 2 ? "left" : "right";
+});
