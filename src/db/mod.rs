@@ -5,11 +5,13 @@
 //! (`synchronous = FULL`) before the caller hears of it. Texts are masked as they are written. A running task is all in
 //! here: `unfinished` and `record` give back what a restarted server needs to go on with it.
 
+mod api_tokens;
 mod conversation;
 mod copy;
 mod day_usage;
 mod events;
 mod feedback;
+mod invites;
 mod migrations;
 mod people;
 mod pull_requests;
@@ -30,11 +32,14 @@ use tokio::sync::{broadcast, watch};
 
 use crate::domain::task_id::TaskId;
 
+pub(crate) use api_tokens::ApiToken;
 pub(crate) use copy::copy;
+pub(crate) use invites::{Invite, NewInvite};
+pub(crate) use people::{PasswordOf, Profile};
 pub(crate) use pull_requests::Consent;
 pub(crate) use record::Record;
 pub(crate) use replies::StoredReply;
-pub(crate) use sessions::{Known, NewSession, SecretHash};
+pub(crate) use sessions::{Known, NewSession, SecretHash, Session};
 pub(crate) use step_speakers::SpeakerHash;
 pub(crate) use tasks::{Ending, TaskFilter};
 use thread::ConnectionThread;
@@ -68,6 +73,8 @@ pub(crate) enum DbError {
     Closed,
     #[error("no such task")]
     NoSuchTask,
+    #[error("somebody else has this name")]
+    NameTaken,
     #[error("the task has ended already")]
     Ended,
     #[error("the task has not ended yet")]

@@ -1,7 +1,7 @@
 //! Logged-in browsers. Only hashes get here; who stole the database cannot log in with it.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Db, DbError, people};
 use crate::{
@@ -27,6 +27,16 @@ pub(crate) struct NewSession {
 pub(crate) struct Known {
     pub(crate) person: Person,
     pub(crate) seen_at: Option<Timestamp>,
+}
+
+/// A session as its person is shown it.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) token_hash: SecretHash,
+    pub(crate) created_at: Timestamp,
+    /// To a few minutes.
+    pub(crate) seen_at: Option<Timestamp>,
+    pub(crate) browser: String,
 }
 
 impl Db {
@@ -61,6 +71,33 @@ impl Db {
         .await
     }
 
+    /// Those that are not over, the newest first.
+    pub(crate) async fn sessions_of(&self, person: PersonId) -> Result<Vec<Session>, DbError> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT token_hash, created_at, seen_at, browser FROM sessions
+                 WHERE person = ?1 AND expires_at > ?2 ORDER BY created_at DESC",
+            )?;
+            let sessions = statement.query_map(params![person.0, wall_clock::now().to_string()], |row| {
+                Ok(Session {
+                    token_hash: row.get(0)?,
+                    created_at: people::time(row, 1)?,
+                    seen_at: people::time_option(row, 2)?,
+                    browser: row.get(3)?,
+                })
+            })?;
+            Ok(sessions.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Ends every session of this person but `kept`.
+    pub(crate) async fn end_other_sessions(&self, person: PersonId, kept: Option<SecretHash>) -> Result<(), DbError> {
+        self.write(move |transaction| end_others(transaction, person, kept)).await?;
+        self.access_was_taken();
+        Ok(())
+    }
+
     pub(crate) async fn delete_session(&self, token_hash: SecretHash) -> Result<(), DbError> {
         self.write(move |transaction| {
             transaction.execute("DELETE FROM sessions WHERE token_hash = ?1", [token_hash])?;
@@ -85,4 +122,9 @@ impl Db {
         })
         .await
     }
+}
+
+pub(super) fn end_others(connection: &Connection, person: PersonId, kept: Option<SecretHash>) -> Result<(), DbError> {
+    connection.execute("DELETE FROM sessions WHERE person = ?1 AND token_hash IS NOT ?2", params![person.0, kept])?;
+    Ok(())
 }

@@ -22,6 +22,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("Azure storage key", r"(?i)AccountKey=(?P<secret>[A-Za-z0-9/+]{86}==)"),
     ("Google API key", r"\bAIza[A-Za-z0-9_-]{35}"),
     ("Google OAuth token", r"\bya29\.[A-Za-z0-9_-]{20,}"),
+    ("Atelier token", r"\batl_[A-Za-z0-9_-]{43}"),
     ("GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{22,255})"),
     ("GitLab token", r"\bgl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-[A-Za-z0-9_.-]{20,}"),
     ("OpenAI or Anthropic key", r"\bsk-[A-Za-z0-9_-]{20,}"),

@@ -29,6 +29,10 @@ pub(super) enum WebError {
     Unauthorized,
     #[error("{}", tr!("Only the owner of this server may do this."))]
     OwnerOnly,
+    #[error("{}", tr!("This is not done with an API token. Log in with a browser."))]
+    NotForTokens,
+    #[error("{}", tr!("Too many people are logging in at once. Try again in a moment."))]
+    Busy,
     #[error("{}", tr!("Too many failed logins from your address. Wait a minute, then try again."))]
     TooManyTries,
     #[error("{}", tr!("The request came from a page of another site and was refused."))]
@@ -83,7 +87,7 @@ impl WebError {
             Self::NotFound | Self::NoSuchTask => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooManyTries | Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::CrossOrigin | Self::OwnerOnly => StatusCode::FORBIDDEN,
+            Self::CrossOrigin | Self::OwnerOnly | Self::NotForTokens => StatusCode::FORBIDDEN,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
@@ -92,7 +96,7 @@ impl WebError {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
-            Self::Stopping | Self::Timeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Stopping | Self::Timeout | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Refused(status) => *status,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -106,6 +110,8 @@ impl WebError {
             Self::NoSuchTask => "no_such_task",
             Self::Unauthorized => "unauthorized",
             Self::OwnerOnly => "owner_only",
+            Self::NotForTokens => "not_for_tokens",
+            Self::Busy => "busy",
             Self::TooManyTries => "too_many_tries",
             Self::CrossOrigin => "cross_origin",
             Self::UnknownHost => "unknown_host",
@@ -134,7 +140,7 @@ impl WebError {
             Self::TooManyTries | Self::QueueFull { .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
             }
-            Self::Stopping | Self::Timeout => {
+            Self::Stopping | Self::Timeout | Self::Busy => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             Self::RangeNotSatisfiable { size } => {
@@ -153,6 +159,9 @@ impl From<DbError> for WebError {
         match error {
             DbError::NoSuchTask => Self::NoSuchTask,
             DbError::QueueFull { waiting } => Self::QueueFull { waiting },
+            DbError::NameTaken => {
+                Self::Invalid { fields: vec![FieldError::new("name", tr!("somebody else has this name"))] }
+            }
             DbError::NotEnded => Self::Conflict(tr!("The task has not ended yet. Wait for its result.").to_owned()),
             error if error.is_disk_full() => Self::DiskFull,
             error if error.is_busy() => Self::Timeout,

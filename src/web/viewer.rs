@@ -26,6 +26,8 @@ pub(super) enum Credential {
     /// The admin token itself.
     AdminToken,
     Session(SecretHash),
+    /// A token of theirs, in the hands of a program.
+    ApiToken(SecretHash),
 }
 
 impl Viewer {
@@ -59,7 +61,33 @@ impl Viewer {
         Ok(match self.credential {
             Credential::AdminToken => true,
             Credential::Session(hash) => db.session(hash).await?.is_some(),
+            Credential::ApiToken(hash) => db.api_token(hash).await?.is_some(),
         })
+    }
+}
+
+/// Somebody who is there in person. Whoever got hold of a token of theirs cannot make it into a way in for good.
+pub(super) struct InPerson(pub(super) Viewer);
+
+impl InPerson {
+    /// The session they are in.
+    pub(super) fn session(&self) -> Option<SecretHash> {
+        match self.0.credential {
+            Credential::Session(hash) => Some(hash),
+            Credential::AdminToken | Credential::ApiToken(_) => None,
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for InPerson {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        let viewer = Viewer::from_request_parts(parts, state).await?;
+        match viewer.credential {
+            Credential::AdminToken | Credential::Session(_) => Ok(Self(viewer)),
+            Credential::ApiToken(_) => Err(WebError::NotForTokens),
+        }
     }
 }
 

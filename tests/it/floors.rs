@@ -54,6 +54,7 @@ fn each_library_is_known_to_one_room() {
         ("bollard", "sandbox"),
         ("rusqlite", "db"),
         ("axum", "web"),
+        ("argon2", "web"),
         ("genai", "llm"),
         ("askama", "web"),
         ("memchr", "web"),

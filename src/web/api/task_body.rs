@@ -1,5 +1,7 @@
 //! A task as the API shows it.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
@@ -15,6 +17,7 @@ use crate::{
         host_pattern::HostPattern,
         limits::Limits,
         patch::DiffSummary,
+        person::PersonId,
         reference::{CheckedReference, Reference},
         source::Source,
         task::{Mode, Stage, Status, Task},
@@ -35,6 +38,8 @@ use crate::{
 pub(in crate::web) struct TaskBody {
     #[schema(value_type = String, example = "20261120_abcdefghijkl")]
     id: TaskId,
+    /// The name of who asked for it.
+    owner: String,
     status: Status,
     /// Where a running task is; where a task that ended was.
     stage: Option<Stage>,
@@ -130,10 +135,11 @@ enum SourceBody {
 
 impl TaskBody {
     /// As it stands in a list: without artifacts.
-    pub(super) fn listed(task: Task, base: &BaseUrl) -> Self {
+    pub(super) fn listed(task: Task, base: &BaseUrl, names: &HashMap<PersonId, String>) -> Self {
         Self {
             url: format!("{}/tasks/{}", base.0, task.id),
             id: task.id,
+            owner: names.get(&task.owner).cloned().unwrap_or_default(),
             status: task.status,
             stage: task.stage,
             mode: task.mode,
@@ -181,7 +187,7 @@ impl TaskBody {
             references: Some(references),
             checks: Some(checks),
             cost_unknown,
-            ..Self::listed(task, base)
+            ..Self::listed(task, base, &state.db.names().await?)
         })
     }
 }

@@ -87,7 +87,8 @@ pub(in crate::web) async fn list(
         let link = format!("<{}/api/tasks?limit={limit}&before={next}{status}>; rel=\"next\"", base.0);
         headers.extend(HeaderValue::from_str(&link).ok().map(|link| (LINK, link)));
     }
-    let tasks = tasks.into_iter().map(|task| TaskBody::listed(task, &base)).collect();
+    let names = state.db.names().await?;
+    let tasks = tasks.into_iter().map(|task| TaskBody::listed(task, &base, &names)).collect();
     Ok((headers, Json(ListBody { tasks, next })).into_response())
 }
 

@@ -1,9 +1,9 @@
-//! How often an address gave a wrong token of late.
+//! How often logins failed of late, by the address they came from and by the name they were for.
 
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -11,31 +11,50 @@ use crate::web::{error::WebError, extract::PeerAddress};
 
 const MAX_FAILURES: usize = 5;
 const WINDOW: Duration = Duration::from_mins(1);
-/// Beyond that many addresses the oldest failures are forgotten: memory stays bounded under a flood.
-const MAX_ADDRESSES: usize = 10_000;
+/// Beyond that many the oldest failures are forgotten: memory stays bounded under a flood.
+const MAX_SOURCES: usize = 10_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    failures: Mutex<HashMap<IpAddr, Vec<Instant>>>,
+    failures: Mutex<HashMap<Source, Vec<Instant>>>,
+}
+
+/// What is held to a number of tries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    Address(IpAddr),
+    /// In lower case.
+    Name(String),
 }
 
 impl Attempts {
-    pub(super) fn permit(&self, peer: PeerAddress) -> Result<(), WebError> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = failures.get(&network(peer.0)).map_or(0, |times| times.iter().filter(|at| is_recent(at)).count());
+    pub(super) fn permit(&self, source: &Source) -> Result<(), WebError> {
+        let failures = self.failures();
+        let recent = failures.get(source).map_or(0, |times| times.iter().filter(|at| is_recent(at)).count());
         if recent >= MAX_FAILURES { Err(WebError::TooManyTries) } else { Ok(()) }
     }
 
-    pub(super) fn count_failure(&self, peer: PeerAddress) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn count_failure(&self, source: &Source) {
+        let mut failures = self.failures();
         failures.retain(|_, times| {
             times.retain(is_recent);
             !times.is_empty()
         });
-        if failures.len() >= MAX_ADDRESSES {
+        if failures.len() >= MAX_SOURCES {
             failures.clear();
         }
-        failures.entry(network(peer.0)).or_default().push(Instant::now());
+        failures.entry(source.clone()).or_default().push(Instant::now());
+    }
+
+    /// It was none after all. A try that takes time is counted when it begins: many at once are as many as one by one.
+    pub(super) fn take_back(&self, source: &Source) {
+        if let Some(times) = self.failures().get_mut(source) {
+            times.pop();
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, HashMap<Source, Vec<Instant>>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -43,13 +62,15 @@ fn is_recent(at: &Instant) -> bool {
     at.elapsed() < WINDOW
 }
 
-/// Somebody with IPv6 has a whole /64 to try from.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        v4 @ IpAddr::V4(_) => v4,
+impl From<PeerAddress> for Source {
+    /// Somebody with IPv6 has a whole /64 to try from.
+    fn from(peer: PeerAddress) -> Self {
+        Self::Address(match peer.0.to_canonical() {
+            IpAddr::V6(v6) => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        })
     }
 }

@@ -1,6 +1,8 @@
-//! Who may pass: the admin token as a bearer, or a browser's session that began with it.
+//! Who may pass: the owner with the admin token, and people with a session of a browser or a token of their own.
 
 mod attempts;
+mod password;
+mod secret;
 mod session;
 
 use std::time::Duration;
@@ -13,7 +15,6 @@ use axum::{
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
@@ -23,37 +24,108 @@ use super::{
     viewer::{self, Credential, Viewer},
 };
 use crate::{
-    db::{Known, SecretHash},
+    db::{Known, PasswordOf, SecretHash},
     domain::person::PersonId,
     wall_clock,
 };
-use attempts::Attempts;
+use attempts::{Attempts, Source};
+pub(super) use password::{NewPassword, Passwords};
+pub(super) use secret::{Minted, hash};
 pub(super) use session::{close_session, open_session};
 
 const SEEN_PAUSE: Duration = Duration::from_mins(5);
 
-/// Compares what is given with the admin token, of which it knows the hash alone, and counts the failures.
+/// Compares what people show with what is known, and counts the failures.
 pub(super) struct Gate {
-    token_hash: [u8; 32],
+    /// Of the admin token.
+    token_hash: SecretHash,
     attempts: Attempts,
+    pub(super) passwords: Passwords,
     /// Cookies are for https only.
     behind_tls: bool,
 }
 
 impl Gate {
     pub(super) fn new(admin_token: &SecretString, behind_tls: bool) -> Self {
-        Self { token_hash: hash(admin_token.expose_secret()), attempts: Attempts::default(), behind_tls }
+        Self {
+            token_hash: hash(admin_token.expose_secret()),
+            attempts: Attempts::default(),
+            passwords: Passwords::default(),
+            behind_tls,
+        }
     }
 
     /// Whether `token` is the admin token; an address that failed too often is not even compared.
     pub(super) fn check(&self, token: &str, peer: PeerAddress) -> Result<(), WebError> {
-        self.attempts.permit(peer)?;
-        if hash(token.trim()).ct_eq(&self.token_hash).into() {
+        let source = Source::from(peer);
+        self.attempts.permit(&source)?;
+        if self.is_admin_token(token) {
             Ok(())
         } else {
-            self.attempts.count_failure(peer);
+            self.attempts.count_failure(&source);
             Err(WebError::Unauthorized)
         }
+    }
+
+    /// What a link leads to; an address that tried too many that lead nowhere is not answered.
+    pub(super) async fn by_link<T, E: Into<WebError>>(
+        &self,
+        peer: PeerAddress,
+        look: impl Future<Output = Result<Option<T>, E>>,
+    ) -> Result<T, WebError> {
+        let source = Source::from(peer);
+        self.attempts.permit(&source)?;
+        let found = look.await.map_err(Into::into)?;
+        if found.is_none() {
+            self.attempts.count_failure(&source);
+        }
+        found.ok_or(WebError::NotFound)
+    }
+
+    fn is_admin_token(&self, token: &str) -> bool {
+        hash(token.trim()).ct_eq(&self.token_hash).into()
+    }
+}
+
+/// Who has this name and this password. So many tries a minute for an address, and for a name.
+pub(super) async fn by_password(
+    state: &AppState,
+    peer: PeerAddress,
+    name: &str,
+    password: String,
+) -> Result<PersonId, WebError> {
+    let known = state.db.password_by_name(name.trim()).await?;
+    let sources = [Source::from(peer), Source::Name(name.trim().to_lowercase())];
+    compare(state, &sources, password, known).await
+}
+
+/// Whether it is the password of somebody who is logged in already.
+pub(super) async fn confirm(state: &AppState, person: PersonId, password: String) -> Result<(), WebError> {
+    let known = state.db.password_of(person).await?;
+    compare(state, &[Source::Name(format!("\n{person}"))], password, known).await.map(drop)
+}
+
+async fn compare(
+    state: &AppState,
+    sources: &[Source],
+    password: String,
+    known: Option<PasswordOf>,
+) -> Result<PersonId, WebError> {
+    let (gate, attempts) = (&state.gate, &state.gate.attempts);
+    sources.iter().try_for_each(|source| attempts.permit(source))?;
+    for source in sources {
+        attempts.count_failure(source);
+    }
+    let (person, stored) = known.map_or((None, None), |known| (Some(known.person), known.hash));
+    let verified = gate.passwords.verify(password, stored).await;
+    if !matches!(verified, Ok(false)) {
+        for source in sources {
+            attempts.take_back(source);
+        }
+    }
+    match (verified?, person) {
+        (true, Some(person)) => Ok(person),
+        _ => Err(WebError::Unauthorized),
     }
 }
 
@@ -81,9 +153,23 @@ pub(super) async fn require_login(
 }
 
 async fn by_token(state: &AppState, token: &str, peer: PeerAddress) -> Result<Viewer, WebError> {
-    state.gate.check(token, peer)?;
-    let person = state.db.person(PersonId::OWNER).await?.ok_or(WebError::Unauthorized)?;
-    Ok(Viewer { person, credential: Credential::AdminToken })
+    if !token.starts_with(secret::API_TOKEN_PREFIX) {
+        state.gate.check(token, peer)?;
+        let person = state.db.person(PersonId::OWNER).await?.ok_or(WebError::Unauthorized)?;
+        return Ok(Viewer { person, credential: Credential::AdminToken });
+    }
+    let source = Source::from(peer);
+    state.gate.attempts.permit(&source)?;
+    let hash = hash(token.trim());
+    let Some(Known { person, seen_at }) = state.db.api_token(hash).await? else {
+        state.gate.attempts.count_failure(&source);
+        return Err(WebError::Unauthorized);
+    };
+    if is_long_ago(seen_at) {
+        let db = state.db.clone();
+        tokio::spawn(async move { db.api_token_was_used(hash).await });
+    }
+    Ok(Viewer { person, credential: Credential::ApiToken(hash) })
 }
 
 async fn by_session(state: &AppState, session: Option<SecretHash>) -> Result<Viewer, WebError> {
@@ -116,10 +202,6 @@ pub(super) fn local_path(next: Option<&str>) -> &str {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
-}
-
-fn hash(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
 }
 
 #[cfg(test)]

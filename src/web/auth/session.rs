@@ -4,10 +4,9 @@ use axum::http::{
     HeaderMap, HeaderValue,
     header::{COOKIE, USER_AGENT},
 };
-use data_encoding::BASE64URL_NOPAD;
 use jiff::SignedDuration;
 
-use super::hash;
+use super::secret::{Minted, hash};
 use crate::{
     db::{DbError, NewSession, SecretHash},
     domain::person::PersonId,
@@ -29,12 +28,12 @@ pub(in crate::web) async fn open_session(
     if let Some(before) = token(headers) {
         state.db.delete_session(hash(before)).await?;
     }
-    let token = BASE64URL_NOPAD.encode(&rand::random::<[u8; 32]>());
+    let minted = Minted::new();
     let browser = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     let browser = browser.chars().take(MAX_BROWSER_CHARS).collect();
     let expires_at = wall_clock::now() + LIFETIME;
-    state.db.insert_session(NewSession { person, token_hash: hash(&token), expires_at, browser }).await?;
-    Ok(cookie(state, &token, LIFETIME))
+    state.db.insert_session(NewSession { person, token_hash: minted.hash, expires_at, browser }).await?;
+    Ok(cookie(state, &minted.secret, LIFETIME))
 }
 
 /// Ends the session that the request belongs to; the value takes the cookie away.

@@ -14,7 +14,7 @@ use crate::{
     domain::person::PersonId,
     web::{
         AppState,
-        auth::{close_session, local_path, open_session},
+        auth::{by_password, close_session, local_path, open_session},
         error::WebError,
         extract::{PeerAddress, Query},
     },
@@ -24,12 +24,18 @@ use crate::{
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     next: &'a str,
-    message: Option<String>,
+    name: &'a str,
+    message: Option<&'static str>,
+    /// The token was tried, not a name.
+    by_token: bool,
 }
 
-#[derive(Debug, Deserialize)]
+/// Either a token or a name with a password.
+#[derive(Deserialize)]
 pub(in crate::web) struct LoginForm {
     token: Option<String>,
+    name: Option<String>,
+    password: Option<String>,
     next: Option<String>,
 }
 
@@ -40,10 +46,11 @@ pub(in crate::web) async fn get(
     headers: HeaderMap,
     Query(query): Query<LoginForm>,
 ) -> Result<Response, WebError> {
-    match query.token {
-        Some(_) => log_in(&state, peer, &headers, &query).await,
-        None => page(&LoginPage { next: local_path(query.next.as_deref()), message: None }),
+    if query.token.is_some() {
+        return log_in(&state, peer, &headers, LoginForm { name: None, password: None, ..query }).await;
     }
+    let next = local_path(query.next.as_deref());
+    page(&LoginPage { next, name: "", message: None, by_token: false })
 }
 
 pub(in crate::web) async fn post(
@@ -52,7 +59,7 @@ pub(in crate::web) async fn post(
     headers: HeaderMap,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, WebError> {
-    log_in(&state, peer, &headers, &form).await
+    log_in(&state, peer, &headers, form).await
 }
 
 pub(in crate::web) async fn logout(State(state): State<AppState>, headers: HeaderMap) -> Result<Response, WebError> {
@@ -61,22 +68,41 @@ pub(in crate::web) async fn logout(State(state): State<AppState>, headers: Heade
     Ok((headers, Redirect::to("/login")).into_response())
 }
 
+/// The answer to a login that succeeded.
+pub(super) async fn welcome(
+    state: &AppState,
+    person: PersonId,
+    headers: &HeaderMap,
+    next: &str,
+) -> Result<Response, WebError> {
+    let cookie = open_session(state, person, headers).await?;
+    let headers: HeaderMap = cookie.map(|cookie| (SET_COOKIE, cookie)).into_iter().collect();
+    Ok((headers, Redirect::to(next)).into_response())
+}
+
 async fn log_in(
     state: &AppState,
     peer: PeerAddress,
     headers: &HeaderMap,
-    form: &LoginForm,
+    form: LoginForm,
 ) -> Result<Response, WebError> {
     let next = local_path(form.next.as_deref());
-    match state.gate.check(form.token.as_deref().unwrap_or_default(), peer) {
-        Ok(()) => {
-            let cookie = open_session(state, PersonId::OWNER, headers).await?;
-            let headers: HeaderMap = cookie.map(|cookie| (SET_COOKIE, cookie)).into_iter().collect();
-            Ok((headers, Redirect::to(next)).into_response())
-        }
+    let name = form.name.unwrap_or_default();
+    let token = form.token.filter(|token| !token.is_empty());
+    let person = match &token {
+        Some(token) => state.gate.check(token, peer).map(|()| PersonId::OWNER),
+        None => by_password(state, peer, &name, form.password.unwrap_or_default()).await,
+    };
+    match person {
+        Ok(person) => welcome(state, person, headers, next).await,
         Err(WebError::Unauthorized) => {
-            let message = tr!("This is not the admin token. Copy all of it, then try again.");
-            let form = page(&LoginPage { next, message: Some(message.to_owned()) })?;
+            let by_token = token.is_some();
+            let message = if by_token {
+                tr!("This is not the admin token. Copy all of it, then try again.")
+            } else {
+                tr!("Name and password do not fit together. Check both, then try again.")
+            };
+            let form = page(&LoginPage { next, name: &name, message: Some(message), by_token })?;
             Ok((StatusCode::UNAUTHORIZED, form).into_response())
         }
         Err(error) => Err(error),

@@ -1,10 +1,12 @@
 //! The pages for people: rendered here, whole without scripts; scripts only keep them fresh.
 
+pub(super) mod account;
 mod call;
 pub(super) mod diff;
 mod explanation;
 pub(super) mod feedback;
 pub(super) mod figures;
+pub(super) mod invite;
 mod links;
 pub(super) mod list;
 pub(super) mod live;
@@ -12,6 +14,7 @@ pub(super) mod log;
 pub(super) mod login;
 pub(super) mod network;
 pub(super) mod new;
+pub(super) mod people;
 pub(super) mod pull_request;
 pub(super) mod settings;
 pub(super) mod source;

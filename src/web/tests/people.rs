@@ -95,7 +95,7 @@ async fn r55_what_is_the_owners_is_refused_to_others() {
     let site = Site::new().await;
     let anna = site.person("Anna").await;
     for (method, path, access) in routes(&site).await {
-        let path = path.replace("{id}", "1");
+        let path = path.replace("{person}", "1").replace("{invite}", "1");
         if access == Access::Owner && method != Method::HEAD {
             let answer = site.send(anna.request(method.clone(), &path).body(Body::empty()).unwrap()).await;
             assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
@@ -114,4 +114,166 @@ async fn r55_a_login_makes_a_new_session_and_ends_the_one_before() {
     let answer = site.send(anna.request(Method::GET, &link).body(Body::empty()).unwrap()).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER);
     assert_eq!(anna.api(&site, "/api/tasks").await.status, StatusCode::UNAUTHORIZED);
+}
+
+/// The secret in the address that a page shows once.
+fn shown(page: &str, start: &str) -> String {
+    let from = page.find(start).unwrap_or_else(|| panic!("no {start} in {page}"));
+    page[from..].split('<').next().unwrap().to_owned()
+}
+
+const PASSWORD: &str = "correct horse battery";
+
+async fn invited(site: &Site, owner: &Browser, name: &str) -> Browser {
+    let answer = owner.post(site, "/people/invites", &[("name", name), ("email", "")]).await;
+    let link = shown(&answer.body, "http://localhost:8080/invite/").replace("http://localhost:8080", "");
+    Site::stranger().post(site, &link, &[("password", PASSWORD)]).await.logged_in()
+}
+
+async fn log_in(site: &Site, name: &str, password: &str) -> Answer {
+    Site::stranger().post(site, "/login", &[("name", name), ("password", password)]).await
+}
+
+#[tokio::test]
+async fn an_invitation_leads_one_person_in_once() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let made = owner.post(&site, "/people/invites", &[("name", " Anna Li "), ("email", "Anna@Example.org")]).await;
+    let link = shown(&made.body, "http://localhost:8080/invite/").replace("http://localhost:8080", "");
+    assert!(link.len() >= "/invite/".len() + 22, "{link}");
+    let database = std::fs::read(site.state.data_dir.database()).unwrap();
+    let secret = link.trim_start_matches("/invite/").as_bytes();
+    assert!(!database.windows(secret.len()).any(|window| window == secret));
+    assert!(owner.get(&site, "/people").await.body.contains("anna@example.org"));
+
+    let stranger = Site::stranger();
+    for _ in 0..2 {
+        assert!(stranger.get(&site, &link).await.body.contains("Welcome, Anna Li"), "looking takes nothing up");
+    }
+    assert_eq!(stranger.post(&site, &link, &[("password", "short")]).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let anna = stranger.post(&site, &link, &[("password", PASSWORD)]).await.logged_in();
+    assert_eq!(anna.get(&site, "/").await.status, StatusCode::OK);
+    assert_eq!(stranger.post(&site, &link, &[("password", PASSWORD)]).await.status, StatusCode::NOT_FOUND);
+
+    assert_eq!(
+        log_in(&site, "anna li", PASSWORD).await.logged_in().get(&site, "/account").await.status,
+        StatusCode::OK
+    );
+    for (name, password) in [("anna li", "wrong"), ("nobody", PASSWORD), ("owner", ""), ("", "")] {
+        assert_eq!(log_in(&site, name, password).await.status, StatusCode::UNAUTHORIZED, "{name} {password}");
+    }
+    let again = owner.post(&site, "/people/invites", &[("name", "ANNA LI"), ("email", "")]).await;
+    assert!(again.status == StatusCode::UNPROCESSABLE_ENTITY && again.body.contains("somebody else has this name"));
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_over_or_taken_back_leads_nowhere() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let mut links = Vec::new();
+    for name in ["Anna", "Bob"] {
+        let made = owner.post(&site, "/people/invites", &[("name", name), ("email", "")]).await;
+        links.push(shown(&made.body, "http://localhost:8080/invite/").replace("http://localhost:8080", ""));
+    }
+    let invite = site.state.db.invites().await.unwrap().into_iter().find(|invite| invite.name == "Anna").unwrap();
+    owner.post(&site, &format!("/people/invites/{}/take-back", invite.id), &[]).await;
+    assert_eq!(Site::stranger().get(&site, &links[0]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(Site::stranger().get(&site, &links[1]).await.status, StatusCode::OK);
+    crate::wall_clock::shifted::set(jiff::SignedDuration::from_hours(8 * 24));
+    assert_eq!(Site::stranger().get(&site, &links[1]).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn r55_five_wrong_passwords_a_minute_for_one_name_are_enough() {
+    let site = Site::new().await;
+    let anna = invited(&site, &site.owner().await, "Anna").await;
+    for _ in 0..5 {
+        assert_eq!(log_in(&site, "Anna", "wrong wrong wrong").await.status, StatusCode::UNAUTHORIZED);
+    }
+    assert_eq!(log_in(&site, "anna", PASSWORD).await.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(anna.get(&site, "/").await.status, StatusCode::OK, "who is in stays in");
+}
+
+#[tokio::test]
+async fn r55_a_new_password_ends_the_other_sessions() {
+    let site = Site::new().await;
+    let anna = invited(&site, &site.owner().await, "Anna").await;
+    let elsewhere = log_in(&site, "Anna", PASSWORD).await.logged_in();
+    let wrong = [("current", "not mine at all"), ("password", "another long one")];
+    assert_eq!(anna.post(&site, "/account/password", &wrong).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(elsewhere.get(&site, "/account").await.status, StatusCode::OK);
+
+    let right = [("current", PASSWORD), ("password", "another long one")];
+    assert_eq!(anna.post(&site, "/account/password", &right).await.status, StatusCode::OK);
+    assert_eq!(anna.get(&site, "/account").await.status, StatusCode::OK);
+    assert_eq!(elsewhere.api(&site, "/api/tasks").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(log_in(&site, "Anna", PASSWORD).await.status, StatusCode::UNAUTHORIZED);
+    log_in(&site, "Anna", "another long one").await.logged_in();
+}
+
+/// A request of a program.
+async fn with_token(site: &Site, method: Method, path: &str, token: &str) -> Answer {
+    let request = super::site::anonymous(method, path).header("authorization", format!("Bearer {token}"));
+    site.send(request.body(Body::empty()).unwrap()).await
+}
+
+#[tokio::test]
+async fn a_token_stands_for_its_person_until_it_is_revoked() {
+    let site = Site::new().await;
+    let (anna, bob) = (site.person("Anna").await, site.person("Bob").await);
+    let (hers, _) = (submitted(&site, &anna).await, submitted(&site, &bob).await);
+    let made = anna.post(&site, "/account/tokens", &[("name", "ci")]).await;
+    let token = shown(&made.body, "atl_");
+    assert!(!anna.get(&site, "/account").await.body.contains(&token), "shown once");
+    let database = std::fs::read(site.state.data_dir.database()).unwrap();
+    assert!(!database.windows(token.len()).any(|window| window == token.as_bytes()));
+
+    assert_eq!(ids(&with_token(&site, Method::GET, "/api/tasks", &token).await), [hers.as_str()]);
+    let listed = || async { site.state.db.api_tokens_of(crate::domain::person::PersonId(2)).await.unwrap().remove(0) };
+    while listed().await.seen_at.is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for (method, path) in [(Method::GET, "/account"), (Method::POST, "/account/tokens"), (Method::GET, "/people")] {
+        assert_eq!(with_token(&site, method, path, &token).await.status, StatusCode::FORBIDDEN, "{path}");
+    }
+
+    let revoke = format!("/account/tokens/{}/revoke", listed().await.id);
+    bob.post(&site, &revoke, &[]).await;
+    assert_eq!(with_token(&site, Method::GET, "/api/tasks", &token).await.status, StatusCode::OK, "not his to revoke");
+    anna.post(&site, &revoke, &[]).await;
+    assert_eq!(with_token(&site, Method::GET, "/api/tasks", &token).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn who_is_removed_is_out_at_once_also_of_open_streams_and_their_tasks_stay() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let anna = invited(&site, &owner, "Anna").await;
+    let id = submitted(&site, &anna).await;
+    let token = shown(&anna.post(&site, "/account/tokens", &[("name", "ci")]).await.body, "atl_");
+    let streams: Vec<_> = [format!("/api/tasks/{id}/events"), format!("/tasks/{id}/live"), "/live".to_owned()]
+        .into_iter()
+        .map(|path| {
+            let (router, request) =
+                (site.router.clone(), anna.request(Method::GET, &path).body(Body::empty()).unwrap());
+            tokio::spawn(async move {
+                let answer = tower::ServiceExt::oneshot(router, request).await.unwrap();
+                axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap()
+            })
+        })
+        .collect();
+
+    let person = site.state.db.people().await.unwrap().into_iter().find(|known| known.person.name == "Anna").unwrap();
+    owner.post(&site, &format!("/people/{}/remove", person.person.id), &[]).await;
+
+    for stream in streams {
+        tokio::time::timeout(std::time::Duration::from_secs(5), stream).await.expect("the stream ends").unwrap();
+    }
+    assert_eq!(anna.api(&site, "/api/tasks").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(with_token(&site, Method::GET, "/api/tasks", &token).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(log_in(&site, "Anna", PASSWORD).await.status, StatusCode::UNAUTHORIZED);
+    let task = site.get(&format!("/api/tasks/{id}")).await.json();
+    assert_eq!((task["status"].as_str(), task["owner"].as_str()), (Some("queued"), Some("Anna")));
+    owner.post(&site, "/people/1/remove", &[]).await;
+    assert_eq!(owner.get(&site, "/people").await.status, StatusCode::OK, "the owner cannot be removed");
 }

@@ -117,6 +117,17 @@ impl Site {
         self.send(request.body(Body::from(body)).unwrap()).await
     }
 
+    /// The owner at a browser.
+    pub(super) async fn owner(&self) -> Browser {
+        let link = format!("/login?token={TOKEN}");
+        self.send(anonymous(Method::GET, &link).body(Body::empty()).unwrap()).await.logged_in()
+    }
+
+    /// Nobody yet.
+    pub(super) fn stranger() -> Browser {
+        Browser { cookie: String::new() }
+    }
+
     /// Somebody new, logged in.
     pub(super) async fn person(&self, name: &str) -> Browser {
         let person = self.state.db.add_person(name.to_owned(), None).await.unwrap();
@@ -153,6 +164,22 @@ impl Browser {
     pub(super) async fn post_json(&self, site: &Site, path: &str, json: &str) -> Answer {
         let request = self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/json");
         site.send(request.body(Body::from(json.to_owned())).unwrap()).await
+    }
+
+    /// A form as browsers send it.
+    pub(super) async fn post(&self, site: &Site, path: &str, form: &[(&str, &str)]) -> Answer {
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self.request(Method::POST, path).header(header::ACCEPT, "text/html");
+        let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        site.send(request.body(Body::from(form)).unwrap()).await
+    }
+}
+
+impl Answer {
+    /// The browser with the session that this answer opened.
+    pub(super) fn logged_in(&self) -> Browser {
+        assert_eq!(self.status, StatusCode::SEE_OTHER, "{}", self.body);
+        Browser { cookie: self.header(header::SET_COOKIE).split(';').next().unwrap().to_owned() }
     }
 }
 
