@@ -215,6 +215,7 @@ pub(crate) enum EditFormat {
 pub(crate) struct Queue {
     pub(crate) max_running: usize,
     pub(crate) max_queued: u64,
+    pub(crate) max_queued_per_person: u64,
     pub(crate) min_free_disk_bytes: u64,
 }
 

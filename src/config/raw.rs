@@ -103,6 +103,7 @@ pub(super) struct RawAgent {
 pub(super) struct RawQueue {
     pub(super) max_running: usize,
     pub(super) max_queued: u64,
+    pub(super) max_queued_per_person: u64,
     pub(super) min_free_disk_mb: u64,
 }
 

@@ -55,6 +55,7 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         queue: Queue {
             max_running: at_least_one("[queue] max_running", raw.queue.max_running)?,
             max_queued: raw.queue.max_queued,
+            max_queued_per_person: raw.queue.max_queued_per_person,
             min_free_disk_bytes: raw.queue.min_free_disk_mb.saturating_mul(MIB),
         },
         retention: retention(&raw.retention),

@@ -23,6 +23,7 @@ mod step_speakers;
 mod tasks;
 mod thread;
 mod training;
+mod turns;
 mod unfinished;
 
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ pub(crate) use record::Record;
 pub(crate) use replies::StoredReply;
 pub(crate) use sessions::{Known, NewSession, SecretHash, Session};
 pub(crate) use step_speakers::SpeakerHash;
-pub(crate) use tasks::{Ending, TaskFilter};
+pub(crate) use tasks::{Ending, QueueRoom, TaskFilter};
 use thread::ConnectionThread;
 pub(crate) use training::TrainingFilter;
 pub(crate) use unfinished::{Decided, Unfinished};
@@ -79,6 +80,8 @@ pub(crate) enum DbError {
     Ended,
     #[error("the task has not ended yet")]
     NotEnded,
+    #[error("{waiting} tasks of this person are waiting already, no more are taken; try again when some are done")]
+    PersonQueueFull { waiting: u64 },
     #[error("{waiting} tasks are waiting already, no more are taken; try again when some are done")]
     QueueFull { waiting: u64 },
 }

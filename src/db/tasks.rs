@@ -1,15 +1,15 @@
 //! Tasks: submit, claim, move on, end. A task that has ended never changes again, but
 //! for what people think of it and how it is published.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Db, DbError, Unfinished, events, feedback, unfinished};
+use super::{Db, DbError, Unfinished, events, feedback, turns, unfinished};
 use crate::{
     domain::{
         event::EventBody,
         failure::Failure,
-        model_name::{ModelName, Models},
+        model_name::Models,
         patch::DiffSummary,
         person::{PersonId, Scope},
         task::{Stage, Status, Task},
@@ -26,6 +26,14 @@ pub(crate) struct TaskFilter {
     /// Only tasks submitted before this one: the cursor of a page.
     pub(crate) before: Option<TaskId>,
     pub(crate) limit: u32,
+}
+
+/// How many tasks may wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueueRoom {
+    pub(crate) of_all: u64,
+    /// Of the person whose task it is; `None` sets no limit of their own.
+    pub(crate) of_one: Option<u64>,
 }
 
 impl TaskFilter {
@@ -54,14 +62,24 @@ impl Ending {
 }
 
 impl Db {
-    /// Queues a task, unless `max_queued` wait already.
-    pub(crate) async fn insert_task(&self, task: Task, max_queued: u64) -> Result<(), DbError> {
+    /// Queues a task, unless as many as may wait already.
+    pub(crate) async fn insert_task(&self, task: Task, room: QueueRoom) -> Result<(), DbError> {
         let id = task.id.clone();
         self.write_task(&id, move |transaction, id| {
             let waiting: u64 =
                 transaction.query_row("SELECT count(*) FROM tasks WHERE status = 'queued'", [], |row| row.get(0))?;
-            if waiting >= max_queued {
+            if waiting >= room.of_all {
                 return Err(DbError::QueueFull { waiting });
+            }
+            if let Some(of_one) = room.of_one {
+                let waiting: u64 = transaction.query_row(
+                    "SELECT count(*) FROM tasks WHERE owner = ?1 AND status = 'queued'",
+                    [task.owner.0],
+                    |row| row.get(0),
+                )?;
+                if waiting >= of_one {
+                    return Err(DbError::PersonQueueFull { waiting });
+                }
             }
             insert(transaction, &task)?;
             events::append(transaction, id, &EventBody::Status { status: task.status, failure: None })
@@ -134,24 +152,11 @@ impl Db {
         .await
     }
 
-    /// How many queued tasks come before this one.
-    pub(crate) async fn queue_position(&self, id: &TaskId) -> Result<u64, DbError> {
-        let id = id.clone();
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT count(*) FROM tasks
-                 WHERE status = 'queued' AND position < (SELECT position FROM tasks WHERE id = ?1)",
-            )?;
-            Ok(statement.query_row([id.as_str()], |row| row.get(0))?)
-        })
-        .await
-    }
-
-    /// Makes the task that waited longest a running one, of those whose model is not among `refused`.
+    /// Makes the task that is next a running one, of those whose model is not among `refused`.
     pub(crate) async fn claim_next(&self, refused: Vec<Models>) -> Result<Option<Unfinished>, DbError> {
         let claimed = self
             .write(move |transaction| {
-                let Some(id) = next_but(transaction, &refused)? else { return Ok(None) };
+                let Some(id) = turns::take(transaction, &refused)? else { return Ok(None) };
                 transaction
                     .prepare_cached("UPDATE tasks SET status = 'running', started_at = ?2 WHERE id = ?1")?
                     .execute([id.as_str(), &wall_clock::now().to_string()])?;
@@ -305,18 +310,4 @@ fn word<T: DeserializeOwned>(text: String) -> Result<T, DbError> {
 
 fn json_option<T: Serialize + DeserializeOwned>(value: Option<&T>) -> Result<Option<String>, DbError> {
     Ok(value.map(redact::to_json).transpose()?)
-}
-
-/// The queued task that waited longest, but for those whose model is among `refused`.
-fn next_but(transaction: &Transaction<'_>, refused: &[Models]) -> Result<Option<TaskId>, DbError> {
-    let mut statement =
-        transaction.prepare_cached("SELECT id, model FROM tasks WHERE status = 'queued' ORDER BY position")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let model = row.get::<_, String>(1)?.parse::<ModelName>();
-        if !model.is_ok_and(|model| refused.iter().any(|refused| refused.contain(&model))) {
-            return Ok(row.get::<_, String>(0)?.parse().ok());
-        }
-    }
-    Ok(None)
 }

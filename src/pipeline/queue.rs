@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     data_dir::{DataDir, make_private_dir},
-    db::{Db, DbError, Decided, Ending},
+    db::{Db, DbError, Decided, Ending, QueueRoom},
     domain::{
         failure::Failure,
+        person::PersonId,
         task::{NewTask, Status, Task},
         task_id::TaskId,
         usage::Usage,
@@ -95,6 +96,8 @@ impl Queue {
             started_at: None,
             finished_at: None,
         };
+        let of_one = (task.owner != PersonId::OWNER).then_some(config.queue.max_queued_per_person);
+        let room = QueueRoom { of_all: config.queue.max_queued, of_one };
         let folder = self.shared.data_dir.task(&task.id);
         make_private_dir(folder.path())?;
         let stored = async {
@@ -103,7 +106,7 @@ impl Queue {
                 // The name must be on disk before the row that promises it.
                 tokio::fs::File::open(folder.path()).await?.sync_all().await?;
             }
-            self.shared.db.insert_task(task.clone(), config.queue.max_queued).await?;
+            self.shared.db.insert_task(task.clone(), room).await?;
             Ok(())
         };
         if let Err(error) = stored.await {

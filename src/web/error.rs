@@ -55,6 +55,8 @@ pub(super) enum WebError {
     RangeNotSatisfiable { size: u64 },
     #[error("{}", tr!("{waiting} tasks are waiting already, no more are taken. Try again when some are done.", waiting = waiting))]
     QueueFull { waiting: u64 },
+    #[error("{}", tr!("{waiting} tasks of yours are waiting already, no more are taken. Try again when some are done.", waiting = waiting))]
+    PersonQueueFull { waiting: u64 },
     #[error("{}", tr!("The server is stopping and takes no new tasks. Try again in a moment."))]
     Stopping,
     #[error("{}", tr!("The server's disk is full. Free some space, then send the task again."))]
@@ -86,7 +88,7 @@ impl WebError {
         match self {
             Self::NotFound | Self::NoSuchTask => StatusCode::NOT_FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::TooManyTries | Self::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyTries | Self::QueueFull { .. } | Self::PersonQueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::CrossOrigin | Self::OwnerOnly | Self::NotForTokens => StatusCode::FORBIDDEN,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
@@ -123,6 +125,7 @@ impl WebError {
             Self::Conflict(_) => "conflict",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::QueueFull { .. } => "queue_full",
+            Self::PersonQueueFull { .. } => "person_queue_full",
             Self::Stopping => "stopping",
             Self::DiskFull => "disk_full",
             Self::Timeout => "timeout",
@@ -137,7 +140,7 @@ impl WebError {
             Self::Unauthorized => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"atelier\""));
             }
-            Self::TooManyTries | Self::QueueFull { .. } => {
+            Self::TooManyTries | Self::QueueFull { .. } | Self::PersonQueueFull { .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
             }
             Self::Stopping | Self::Timeout | Self::Busy => {
@@ -159,6 +162,7 @@ impl From<DbError> for WebError {
         match error {
             DbError::NoSuchTask => Self::NoSuchTask,
             DbError::QueueFull { waiting } => Self::QueueFull { waiting },
+            DbError::PersonQueueFull { waiting } => Self::PersonQueueFull { waiting },
             DbError::NameTaken => {
                 Self::Invalid { fields: vec![FieldError::new("name", tr!("somebody else has this name"))] }
             }

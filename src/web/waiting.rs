@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{AppState, error::WebError};
-use crate::domain::{model_name::ModelName, person::Scope, task::Status, task_id::TaskId};
+use crate::domain::{
+    person::Scope,
+    task::{Status, Task},
+};
 
 /// A place in the queue.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -19,11 +22,12 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) async fn of(state: &AppState, id: &TaskId, model: &ModelName) -> Result<Self, WebError> {
-        let position = state.db.queue_position(id).await? + 1;
+    pub(super) async fn of(state: &AppState, task: &Task) -> Result<Self, WebError> {
+        let place = state.db.queue_place(task.owner, &task.id).await?;
+        let position = place.before + 1;
         let running = state.db.count_tasks(Scope::All, Status::Running).await?;
         let most = state.config.queue.max_running;
-        let obstacle = state.vitals.obstacles.borrow().iter().find(|obstacle| obstacle.concerns(model)).cloned();
+        let obstacle = state.vitals.obstacles.borrow().iter().find(|obstacle| obstacle.concerns(&task.model)).cloned();
         let (reason, message) = match obstacle {
             _ if state.shutdown.is_cancelled() => {
                 ("stopping", "The server is stopping; it starts the task after its next start.".to_owned())
@@ -33,6 +37,11 @@ impl Waiting {
                 ("busy", format!("Next in line; {running} of at most {most} tasks are running."))
             }
             None if position == 1 => ("next", "Next in line; it starts in a moment.".to_owned()),
+            None if place.of_others > 0 => {
+                let message =
+                    format!("Place {position} in line; people take turns, and at most {most} tasks run at a time.");
+                ("busy", message)
+            }
             None => ("busy", format!("Place {position} in line; at most {most} tasks run at a time.")),
         };
         Ok(Self { position, reason, message })

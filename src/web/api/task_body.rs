@@ -177,7 +177,7 @@ impl TaskBody {
         let checks = state.db.checks(&task.id).await?;
         let references = state.db.references(&task.id).await?.into_iter().map(ReferenceBody::from).collect();
         let queue = match task.status {
-            Status::Queued => Some(Waiting::of(state, &task.id, &task.model).await?),
+            Status::Queued => Some(Waiting::of(state, &task).await?),
             _ => None,
         };
         Ok(Self {

@@ -174,6 +174,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("{n} steps", "{n} 步"),
     ("{size} more in this line", "本行还有 {size}"),
     ("{waiting} tasks are waiting already, no more are taken. Try again when some are done.", "已有 {waiting} 个任务在等待，不再接收新任务。请在部分任务完成后重试。"),
+    ("{waiting} tasks of yours are waiting already, no more are taken. Try again when some are done.", "你已有 {waiting} 个任务在等待，不再接收新任务。请在部分任务完成后重试。"),
 ];
 
 /// What `tr("…")` says in our scripts.

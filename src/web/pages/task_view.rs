@@ -234,7 +234,7 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
 }
 
 async fn why_it_waits(state: &AppState, task: &Task) -> Result<String, WebError> {
-    Ok(Waiting::of(state, &task.id, &task.model).await?.message)
+    Ok(Waiting::of(state, task).await?.message)
 }
 
 fn what_happens(event: &Event, task: &Task) -> String {

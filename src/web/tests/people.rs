@@ -277,3 +277,80 @@ async fn who_is_removed_is_out_at_once_also_of_open_streams_and_their_tasks_stay
     owner.post(&site, "/people/1/remove", &[]).await;
     assert_eq!(owner.get(&site, "/people").await.status, StatusCode::OK, "the owner cannot be removed");
 }
+
+#[tokio::test]
+async fn people_take_turns_also_over_a_restart() {
+    let site = Site::new().await;
+    let (anna, bob) = (site.person("Anna").await, site.person("Bob").await);
+    let mut hers = Vec::new();
+    for _ in 0..5 {
+        hers.push(submitted(&site, &anna).await);
+    }
+    let his = [submitted(&site, &bob).await, submitted(&site, &bob).await];
+    let place = async |browser: &Browser, id: &TaskId| {
+        browser.api(&site, &format!("/api/tasks/{id}")).await.json()["queue"].clone()
+    };
+    let db = &site.state.db;
+    let mut started = Vec::new();
+    let start_and_end = async |db: &crate::db::Db| {
+        let id = db.claim_next(Vec::new()).await.unwrap().unwrap().task.id;
+        db.end_task(&id, crate::db::Ending::Completed).await.unwrap();
+        id
+    };
+    started.push(start_and_end(db).await);
+    let waits = place(&bob, &his[0]).await;
+    assert_eq!((waits["position"].as_u64(), waits["reason"].as_str()), (Some(1), Some("next")));
+    let waits = place(&anna, &hers[2]).await;
+    assert_eq!(waits["position"].as_u64(), Some(4), "{waits}");
+    assert!(waits["message"].as_str().unwrap().contains("people take turns"), "{waits}");
+    let again = crate::db::Db::open(&site.state.data_dir.database()).await.unwrap();
+    while started.len() < 7 {
+        started.push(start_and_end(&again).await);
+    }
+    let expected = [&hers[0], &his[0], &hers[1], &his[1], &hers[2], &hers[3], &hers[4]];
+    assert_eq!(started.iter().collect::<Vec<_>>(), expected);
+}
+
+#[tokio::test]
+async fn r59_of_a_flood_as_many_are_taken_as_fit_and_nothing_half_made_stays() {
+    let site = Site::new().await;
+    let answers = futures_util::future::join_all((0..1500).map(|number| {
+        let site = &site;
+        async move {
+            // Some bring an archive.
+            match number % 50 {
+                0 => {
+                    let zip = super::submitting::zip();
+                    site.post_form("/api/tasks", &[("task", "Go.")], Some(("a.zip", &zip))).await
+                }
+                _ => site.post_json("/api/tasks", GIT).await,
+            }
+        }
+    }))
+    .await;
+    let with = |status: StatusCode| answers.iter().filter(|answer| answer.status == status).count();
+    assert_eq!((with(StatusCode::CREATED), with(StatusCode::TOO_MANY_REQUESTS)), (1000, 500));
+    let refused = answers.iter().find(|answer| answer.status == StatusCode::TOO_MANY_REQUESTS).unwrap();
+    assert_eq!(refused.header(axum::http::header::RETRY_AFTER), "60");
+    let all = crate::domain::person::Scope::All;
+    assert_eq!(site.state.db.count_tasks(all, crate::domain::task::Status::Queued).await.unwrap(), 1000);
+    assert_eq!(std::fs::read_dir(site.state.data_dir.tasks()).unwrap().count(), 1000);
+    assert_eq!(site.uploads(), 0);
+}
+
+#[tokio::test]
+async fn r59_one_person_cannot_fill_the_queue() {
+    let site = Site::with("[queue]\nmax_queued_per_person = 2").await;
+    let (anna, bob) = (site.person("Anna").await, site.person("Bob").await);
+    for _ in 0..2 {
+        submitted(&site, &anna).await;
+    }
+    let full = anna.post_json(&site, "/api/tasks", GIT).await;
+    assert_eq!(full.status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(full.json()["kind"], "person_queue_full");
+    assert_eq!(full.header(axum::http::header::RETRY_AFTER), "60");
+    submitted(&site, &bob).await;
+    for _ in 0..3 {
+        assert_eq!(site.post_json("/api/tasks", GIT).await.status, StatusCode::CREATED, "the owner may");
+    }
+}

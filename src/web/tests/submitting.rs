@@ -8,7 +8,7 @@ use axum::{
 use super::{Site, site::request};
 
 /// An archive of one file.
-fn zip() -> Vec<u8> {
+pub(super) fn zip() -> Vec<u8> {
     const ZIP: &[u8] = b"UEsDBBQAAAAAAAAAIQAGHuE8CQAAAAkAAAAHAAAAbWFpbi5weXByaW50KDEpClBLAQIUAxQAAAAAAAAAIQAGHuE8CQAAAAkAAAAHAAAAAAAAAAAAAACkAQAAAABtYWluLnB5UEsFBgAAAAABAAEANQAAAC4AAAAAAA==";
     data_encoding::BASE64.decode(ZIP).unwrap()
 }
