@@ -15,6 +15,12 @@ function expect(piece) {
   near.observe(piece);
 }
 
+// What is far from the window is neither laid out nor painted.
+function rest(piece) {
+  piece.style.contentVisibility = "auto";
+  piece.style.containIntrinsicBlockSize = `auto ${piece.childElementCount * LINE_HEIGHT}px`;
+}
+
 const coming = new Map();
 function load(piece) {
   near.unobserve(piece);
@@ -27,11 +33,13 @@ async function bring(piece) {
   const answer = await fetch(`${source}?only=piece&view=${diff.dataset.view}&from=${piece.dataset.from}`);
   if (!answer.ok || answer.redirected) return piece;
   const fresh = document.adoptNode(new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines"));
+  rest(fresh);
   piece.replaceWith(fresh);
   return fresh;
 }
 
 for (const piece of diff ? diff.querySelectorAll(".later") : []) expect(piece);
+for (const piece of diff ? diff.querySelectorAll(".lines") : []) rest(piece);
 
 // #FILE-R12 is a line, #FILE-R12-R20 a range of them; both may be on their way still.
 function place() {
@@ -52,6 +60,7 @@ async function show() {
     const waiting = file.querySelector(`.later[data-from="${piece.dataset.from}"]`);
     if (!waiting) return;
     near.unobserve(waiting);
+    rest(piece);
     waiting.replaceWith(document.adoptNode(piece));
   }
   mark(file, side, first, last);

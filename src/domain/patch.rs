@@ -33,3 +33,9 @@ pub(crate) enum ChangeStatus {
     Modified,
     Renamed,
 }
+
+/// Whether a browser may show a file of this name as an image. Not SVG, which is a document.
+pub(crate) fn is_image(path: &str) -> bool {
+    let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    extension.is_some_and(|extension| ["png", "jpg", "jpeg", "gif", "webp"].contains(&extension.as_str()))
+}

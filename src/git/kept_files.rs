@@ -1,5 +1,5 @@
 //! The files of a snapshot that people are pointed to: how many lines they have, and a copy of them that stays when the
-//! snapshots go. The copy is a small repository of the server's own as well.
+//! snapshots go, together with the images that changed. The copy is a small repository of the server's own as well.
 
 use std::{fs, io, path::Path};
 
@@ -31,6 +31,23 @@ const MAX_FILE_BYTES: usize = 2 << 20;
 const LOOKED_AT: usize = 8000;
 const LINK: u32 = 0o120_000;
 const KEPT: &str = "refs/kept";
+const BEFORE: &str = "refs/before";
+
+/// What is to be kept: paths with the snapshot that has them.
+#[derive(Debug)]
+pub(crate) struct ToKeep<'a> {
+    /// As people are to see them: at the end.
+    pub(crate) end: (&'a Snapshot, &'a [String]),
+    /// As they came.
+    pub(crate) before: (&'a Snapshot, &'a [String]),
+}
+
+/// Which of the two a kept file was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    Before,
+    End,
+}
 
 impl Snapshots {
     /// How many lines a file has. Blocks.
@@ -58,15 +75,21 @@ impl Snapshots {
 
     /// Copies those files that are there into a new repository at `git_dir`, which is whole or not there: what a killed
     /// server left of one (a lock of its configuration, for one) would be in the way for ever. Blocks.
-    pub(crate) fn keep(&self, snapshot: &Snapshot, paths: &[String], git_dir: &Path) -> Result<(), SnapshotError> {
+    pub(crate) fn keep(&self, wanted: &ToKeep<'_>, git_dir: &Path) -> Result<(), SnapshotError> {
         let draft = git_dir.with_extension("draft");
         remove_if_there(&draft)?;
-        self.copy_into(snapshot, paths, &draft)?;
+        self.copy_into(wanted.end, KEPT, &draft)?;
+        self.copy_into(wanted.before, BEFORE, &draft)?;
         remove_if_there(git_dir)?;
         Ok(fs::rename(draft, git_dir)?)
     }
 
-    fn copy_into(&self, snapshot: &Snapshot, paths: &[String], git_dir: &Path) -> Result<(), SnapshotError> {
+    fn copy_into(
+        &self,
+        (snapshot, paths): (&Snapshot, &[String]),
+        reference: &str,
+        git_dir: &Path,
+    ) -> Result<(), SnapshotError> {
         let repository = self.repository()?;
         let kept = Self::create(git_dir)?.repository()?;
         let (from, to) = (repository.odb()?, kept.odb()?);
@@ -80,7 +103,7 @@ impl Snapshots {
             }
         }
         let tree = write_tree(&kept, &listing)?;
-        kept.reference(KEPT, tree, true, "")?;
+        kept.reference(reference, tree, true, "")?;
         Ok(())
     }
 }
@@ -105,6 +128,22 @@ pub(crate) fn kept_file(git_dir: &Path, path: &str) -> Result<Option<KeptFile>, 
     } else {
         KeptFile::Text(String::from_utf8_lossy(blob.content()).into_owned())
     }))
+}
+
+/// The bytes of a file of those kept at `git_dir`, as it was then. Blocks.
+pub(crate) fn kept_bytes(git_dir: &Path, moment: Moment, path: &str) -> Result<Option<Vec<u8>>, SnapshotError> {
+    if !git_dir.exists() {
+        return Ok(None);
+    }
+    let repository = Repository::open_bare(git_dir)?;
+    let reference = match moment {
+        Moment::Before => BEFORE,
+        Moment::End => KEPT,
+    };
+    // Tasks of earlier versions kept nothing of what was before.
+    let Ok(tree) = repository.refname_to_id(reference) else { return Ok(None) };
+    let Some(file) = regular_file(&repository, tree, path)? else { return Ok(None) };
+    Ok(Some(repository.find_blob(file.id)?.content().to_vec()))
 }
 
 fn regular_file(repository: &Repository, tree: Oid, path: &str) -> Result<Option<TreeFile>, git2::Error> {
@@ -158,7 +197,11 @@ mod tests {
             std::fs::write(half_made.join("config.lock"), "").unwrap();
         }
         let paths = ["src/a.rs", "image", "link", "large", "none"].map(str::to_owned);
-        snapshots.keep(&snapshot, &paths, &kept).unwrap();
+        let only = ["image".to_owned()];
+        snapshots.keep(&ToKeep { end: (&snapshot, &paths), before: (&snapshot, &only) }, &kept).unwrap();
+        assert_eq!(kept_bytes(&kept, Moment::Before, "image").unwrap().unwrap(), b"\x89\0");
+        assert_eq!(kept_bytes(&kept, Moment::Before, "src/a.rs").unwrap(), None);
+        assert_eq!(kept_bytes(&kept, Moment::End, "src/a.rs").unwrap().unwrap(), b"one\ntwo");
         std::fs::remove_dir_all(&git).unwrap();
         let file = |path: &str| kept_file(&kept, path).unwrap();
         assert_eq!(file("src/a.rs"), Some(KeptFile::Text("one\ntwo".to_owned())));

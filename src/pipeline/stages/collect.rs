@@ -9,11 +9,11 @@ use crate::{
     artifacts, blocking,
     domain::{
         event::EventBody,
-        patch::DiffSummary,
+        patch::{ChangedFile, DiffSummary, is_image},
         reference::CheckedReference,
         task::{Stage, Task},
     },
-    git::{Snapshot, SnapshotLimits, Snapshots},
+    git::{Snapshot, SnapshotLimits, Snapshots, ToKeep},
     pipeline::{Pipeline, checkpoint::Checkpoint, publisher::forge_of, references, resume::workspace_lost},
     redact,
     sandbox::Ownership,
@@ -54,8 +54,9 @@ pub(crate) async fn collect(
         if let Some(explanation) = explanation {
             write_whole(&logs.join("explanation.md"), &redact::mask_bytes(explanation.as_bytes()))?;
             references = references::checked(&snapshots, &end, &explanation).context("references")?;
-            keep_files(&snapshots, &end, &references, &folder.source()).context("files that are referred to")?;
         }
+        keep_files(&snapshots, (&before, &end), &references, &patch.files, &folder.source())
+            .context("files to show")?;
         let output = artifacts::collect(&folder.output(), &logs).context("artifacts")?;
         Ok(Collected {
             diff: patch.summary,
@@ -89,19 +90,28 @@ struct Collected {
     left_out: Vec<String>,
 }
 
-/// What people are pointed to stays when the workspace goes.
+/// No more images are kept, before and after.
+const MAX_IMAGES: usize = 100;
+
+/// What people are pointed to, and the images that changed, stay when the workspace goes.
 fn keep_files(
     snapshots: &Snapshots,
-    end: &Snapshot,
+    (before, end): (&Snapshot, &Snapshot),
     references: &[CheckedReference],
+    changed: &[ChangedFile],
     into: &Path,
 ) -> anyhow::Result<()> {
     let valid = references.iter().filter(|checked| checked.is_valid());
-    let paths: BTreeSet<String> = valid.map(|checked| checked.reference.path.clone()).collect();
-    if !paths.is_empty() {
-        snapshots.keep(end, &paths.into_iter().collect::<Vec<_>>(), into)?;
+    let mut at_end: BTreeSet<String> = valid.map(|checked| checked.reference.path.clone()).collect();
+    let images = changed.iter().filter(|file| file.binary && is_image(&file.path)).take(MAX_IMAGES);
+    let (new, old): (Vec<_>, Vec<_>) =
+        images.map(|file| (file.path.clone(), file.old_path.clone().unwrap_or_else(|| file.path.clone()))).unzip();
+    at_end.extend(new);
+    if at_end.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let at_end: Vec<String> = at_end.into_iter().collect();
+    Ok(snapshots.keep(&ToKeep { end: (end, &at_end), before: (before, &old) }, into)?)
 }
 
 fn left_out(end: &Snapshot, mut of_output: Vec<String>) -> Vec<String> {

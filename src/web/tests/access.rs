@@ -20,6 +20,7 @@ fn example(path: &str) -> String {
         .replace("{*name}", "diff.patch")
         .replace("{*path}", "src/main.rs")
         .replace("{n}", "1")
+        .replace("{moment}", "after")
         .replace("{name}", "style.css")
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::{
     file_view::{FileView, PIECE_ROWS, Section, Slot},
+    image::Images,
     layout::Layout,
     patch_file::PatchFile,
 };
@@ -78,9 +79,9 @@ pub(in crate::web) async fn get(
     let Path(FilePath { n }) = path.map_err(|_| WebError::NotFound)?;
     let task = state.db.task(&id).await?;
     let layout = Layout::of(query.view.as_deref(), &headers);
-    let logs = state.data_dir.task_logs(&id);
+    let (logs, source) = (state.data_dir.task_logs(&id), state.data_dir.task(&id).source());
     let line = query.line.as_deref().and_then(parse_line);
-    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Piece)>> {
+    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Piece, Option<Images>)>> {
         let Some(opened) = PatchFile::open(&logs)? else { return Ok(None) };
         let Some(entry) = opened.entry(n) else { return Ok(None) };
         let wanted = match line {
@@ -89,9 +90,10 @@ pub(in crate::web) async fn get(
         };
         let from = wanted.min(entry.rows.saturating_sub(1)) / PIECE_ROWS * PIECE_ROWS;
         let piece = opened.piece(n, from, PIECE_ROWS, Instant::now() + PATIENCE)?;
-        Ok(Some((opened, piece)))
+        let images = Images::of(&source, entry);
+        Ok(Some((opened, piece, images)))
     });
-    let (opened, piece) = read.await??.ok_or(WebError::NotFound)?;
+    let (opened, piece, images) = read.await??.ok_or(WebError::NotFound)?;
     let file = FileView::of(opened.entry(n).ok_or(WebError::NotFound)?, n);
     if query.only.as_deref() == Some("piece") {
         return page(&PieceAlone { piece, anchor: file.anchor, layout });
@@ -104,7 +106,7 @@ pub(in crate::web) async fn get(
         earlier: piece.from.checked_sub(PIECE_ROWS),
         later: Some(last).filter(|last| *last < file.rows),
         lines: (piece.rows < file.rows).then(|| file.lines(piece.from, piece.rows)),
-        section: Section { is_open: true, slots: vec![Slot::Lines(piece)], file },
+        section: Section { is_open: true, slots: vec![Slot::Lines(piece)], images, file },
         id,
     })
 }

@@ -3,6 +3,7 @@
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
+use super::image::Images;
 use crate::{
     diff::{Change, FileEntry, FileKind, Piece},
     web::pages::figures,
@@ -29,6 +30,7 @@ pub(super) struct Section {
     pub(super) file: FileView,
     pub(super) is_open: bool,
     pub(super) slots: Vec<Slot>,
+    pub(super) images: Option<Images>,
 }
 
 /// A run of its lines.

@@ -3,11 +3,15 @@
 
 mod file;
 pub(super) mod file_view;
+mod image;
 mod layout;
 mod patch_file;
 mod tree;
 
-use std::time::{Duration, Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use askama::Template;
 use axum::{
@@ -31,6 +35,8 @@ use crate::{
 
 pub(in crate::web) use file::get as file;
 use file_view::{FileView, PIECE_ROWS, Section, Slot};
+use image::Images;
+pub(in crate::web) use image::get as image;
 use layout::Layout;
 pub(super) use patch_file::PatchFile;
 
@@ -81,16 +87,20 @@ pub(in crate::web) async fn get(
     let links = TaskLinks::of(&id);
     let logs = state.data_dir.task_logs(&id);
     let first = query.first.unwrap_or(1).max(1);
-    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Vec<Slot>>)>> {
+    let source = state.data_dir.task(&id).source();
+    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Content>)>> {
         let Some(patch) = PatchFile::open(&logs)? else { return Ok(None) };
-        let slots = slots(&patch, first)?;
-        Ok(Some((patch, slots)))
+        let contents = contents(&patch, first, &source)?;
+        Ok(Some((patch, contents)))
     });
-    let (patch, slots) = read.await??.ok_or(WebError::NotFound)?;
+    let (patch, contents) = read.await??.ok_or(WebError::NotFound)?;
     let files = &patch.contents.files;
     let counted = |count: fn(&FileEntry) -> u64| files.iter().map(count).sum();
-    let section = |((file, n), slots)| Section { is_open: !is_large(file), file: FileView::of(file, n), slots };
-    let sections: Vec<Section> = files.iter().zip(1..).skip(first - 1).zip(slots).map(section).collect();
+    let section = |((file, n), Content { slots, images })| {
+        let is_open = !is_large(file);
+        Section { is_open, file: FileView::of(file, n), slots, images }
+    };
+    let sections: Vec<Section> = files.iter().zip(1..).skip(first - 1).zip(contents).map(section).collect();
     let answer = page(&DiffPage {
         title: task.instruction.title().to_owned(),
         layout,
@@ -113,18 +123,25 @@ pub(in crate::web) async fn get(
 }
 
 /// The lines of the first files, and of those after them that still fit; for each file of the page.
-fn slots(patch: &PatchFile, first: usize) -> std::io::Result<Vec<Vec<Slot>>> {
+fn contents(patch: &PatchFile, first: usize, source: &Path) -> std::io::Result<Vec<Content>> {
     let (mut room, deadline) = (ROWS, Instant::now() + PATIENCE);
     let shown = patch.contents.files.iter().zip(1..).skip(first - 1).take(FILES);
     let of_file = |(file, n): (&FileEntry, usize)| {
         let now = !is_large(file) && file.rows <= room && Instant::now() < deadline;
+        let images = Images::of(source, file);
         if !now || file.rows == 0 {
-            return Ok(Slot::later(file.rows, PIECE_ROWS));
+            return Ok(Content { slots: Slot::later(file.rows, PIECE_ROWS), images });
         }
         room -= file.rows;
-        Ok(vec![Slot::Lines(patch.piece(n, 0, file.rows, deadline)?)])
+        Ok(Content { slots: vec![Slot::Lines(patch.piece(n, 0, file.rows, deadline)?)], images })
     };
     shown.map(of_file).collect()
+}
+
+/// What a section shows.
+struct Content {
+    slots: Vec<Slot>,
+    images: Option<Images>,
 }
 
 /// Folded away at first.
