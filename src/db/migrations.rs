@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0006_allow_hosts.sql"),
     include_str!("migrations/0007_pull_requests.sql"),
     include_str!("migrations/0008_people.sql"),
+    include_str!("migrations/0009_shares.sql"),
 ];
 
 /// Refuses a damaged or newer file, for which it is only opened for reading and stays as it is. No file is fine.

@@ -19,6 +19,7 @@ mod record;
 mod replies;
 mod retention;
 mod sessions;
+mod shares;
 mod step_speakers;
 mod tasks;
 mod thread;

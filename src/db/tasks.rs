@@ -304,7 +304,7 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
 }
 
 /// Values that serde writes as one string are stored as that string.
-fn word<T: DeserializeOwned>(text: String) -> Result<T, DbError> {
+pub(super) fn word<T: DeserializeOwned>(text: String) -> Result<T, DbError> {
     Ok(serde_json::from_value(serde_json::Value::String(text))?)
 }
 

@@ -5,6 +5,7 @@
 //! JSON and XML forms, also broken up by line ends and terminal sequences. The secrets of a process are one set, known to
 //! everything in it: a writer that had to be handed the set could be forgotten.
 
+mod cover;
 mod forms;
 mod patterns;
 mod shapes;
@@ -20,6 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+pub(crate) use cover::{Covered, cover, cover_bytes, covered};
 use patterns::Patterns;
 pub(crate) use shapes::{suspicion, without_known_secrets};
 pub(crate) use stream::{MaskedStream, MaskedWriter};
@@ -92,18 +94,20 @@ pub(crate) fn masked<T: Serialize + DeserializeOwned>(value: T) -> serde_json::R
 
 /// Masks so that a `T` can still be read: somebody's key may be `user`, which is also a word of ours.
 fn masked_value<T: DeserializeOwned>(value: &Value) -> Value {
-    let strict = mask_value(value, |_| true);
-    if T::deserialize(&strict).is_ok() { strict } else { mask_value(value, |text| !is_word(text)) }
+    let hide = |text: &str| mask(text).into_owned();
+    let strict = mask_value(value, |_| true, hide);
+    if T::deserialize(&strict).is_ok() { strict } else { mask_value(value, |text| !is_word(text), hide) }
 }
 
 /// Names that are words are those of our own fields. Recursion ends where JSON does: the parser allows 128 levels.
-fn mask_value(value: &Value, is_masked: fn(&str) -> bool) -> Value {
+fn mask_value(value: &Value, is_masked: fn(&str) -> bool, hide: fn(&str) -> String) -> Value {
+    let below = |value: &Value| mask_value(value, is_masked, hide);
     match value {
-        Value::String(text) if is_masked(text) => Value::String(mask(text).into_owned()),
-        Value::Array(items) => items.iter().map(|item| mask_value(item, is_masked)).collect(),
+        Value::String(text) if is_masked(text) => Value::String(hide(text)),
+        Value::Array(items) => items.iter().map(below).collect(),
         Value::Object(object) => {
-            let name = |name: &str| if is_word(name) { name.to_owned() } else { mask(name).into_owned() };
-            object.iter().map(|(key, value)| (name(key), mask_value(value, is_masked))).collect()
+            let name = |name: &str| if is_word(name) { name.to_owned() } else { hide(name) };
+            object.iter().map(|(key, value)| (name(key), below(value))).collect()
         }
         other => other.clone(),
     }

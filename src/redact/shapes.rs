@@ -7,7 +7,7 @@ use std::{borrow::Cow, collections::HashMap, sync::LazyLock};
 use regex::Regex;
 
 /// Name and form. A group `secret` is the part to take out; without one it is the whole.
-const SHAPES: &[(&str, &str)] = &[
+pub(super) const SHAPES: &[(&str, &str)] = &[
     // A block that was cut off goes to the end of the text.
     (
         "private key",

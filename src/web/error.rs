@@ -16,7 +16,7 @@ use axum::{
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::{language, submit::FieldError, viewer};
+use super::{language, share, submit::FieldError, viewer};
 use crate::{db::DbError, export::ExportError};
 
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,10 @@ pub(super) enum WebError {
     NotFound,
     #[error("{}", tr!("There is no task with this id."))]
     NoSuchTask,
+    #[error("{}", tr!("This link opens nothing. It may have been revoked; ask for a new one whoever gave it to you."))]
+    NoSuchShare,
+    #[error("{}", tr!("This link has expired. Ask for a new one whoever gave it to you."))]
+    ShareExpired,
     #[error("{}", tr!("Log in first: send a token as `Authorization: Bearer`, or open the login page."))]
     Unauthorized,
     #[error("{}", tr!("Only the owner of this server may do this."))]
@@ -33,7 +37,7 @@ pub(super) enum WebError {
     NotForTokens,
     #[error("{}", tr!("Too many people are logging in at once. Try again in a moment."))]
     Busy,
-    #[error("{}", tr!("Too many failed logins from your address. Wait a minute, then try again."))]
+    #[error("{}", tr!("Too many failed tries from your address. Wait a minute, then try again."))]
     TooManyTries,
     #[error("{}", tr!("The request came from a page of another site and was refused."))]
     CrossOrigin,
@@ -86,7 +90,8 @@ impl WebError {
 
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::NoSuchTask => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchTask | Self::NoSuchShare => StatusCode::NOT_FOUND,
+            Self::ShareExpired => StatusCode::GONE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooManyTries | Self::QueueFull { .. } | Self::PersonQueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::CrossOrigin | Self::OwnerOnly | Self::NotForTokens => StatusCode::FORBIDDEN,
@@ -110,6 +115,8 @@ impl WebError {
         match self {
             Self::NotFound => "not_found",
             Self::NoSuchTask => "no_such_task",
+            Self::NoSuchShare => "no_such_share",
+            Self::ShareExpired => "share_expired",
             Self::Unauthorized => "unauthorized",
             Self::OwnerOnly => "owner_only",
             Self::NotForTokens => "not_for_tokens",
@@ -217,7 +224,8 @@ impl IntoResponse for WebError {
 /// Gives every error its face, also those that axum made.
 pub(super) async fn render(request: Request, next: Next) -> Response {
     let for_people = is_for_people(&request);
-    let path = request.uri().path().to_owned();
+    let is_shared = share::is_shared(request.uri().path());
+    let path = share::loggable_path(request.uri().path()).into_owned();
     let response = next.run(request).await;
     let (mut parts, body) = response.into_parts();
     let status = parts.status;
@@ -234,7 +242,7 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.remove(CONTENT_TYPE);
     if for_people {
-        let page = viewer::drawn_for(&parts.extensions, || page(&error));
+        let page = viewer::drawn_for(&parts.extensions, || share::visiting(is_shared, || page(&error)));
         (status, parts.headers, page).into_response()
     } else {
         let mut response = (status, parts.headers, Json(Problem::of(&error))).into_response();

@@ -21,8 +21,15 @@ use serde::Deserialize;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 
-use super::{AppState, error::WebError, extract::TaskPath, security_headers::ARTIFACT_POLICY};
-use crate::{artifacts, blocking};
+use super::{
+    AppState,
+    error::WebError,
+    extract::TaskPath,
+    reading::{Reader, Reading},
+    security_headers::ARTIFACT_POLICY,
+    share::redacted,
+};
+use crate::{artifacts, blocking, domain::task_id::TaskId};
 
 #[derive(Deserialize)]
 pub(super) struct ArtifactPath {
@@ -53,7 +60,45 @@ pub(super) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     let Path(ArtifactPath { name }) = path.map_err(|_| WebError::NotFound)?;
-    let (folder, kind) = (state.data_dir.task_logs(&id), Kind::of(&name));
+    send(&state, &id, name, &headers, Reader::Person).await
+}
+
+/// The same for whoever has a share link that shows it.
+#[utoipa::path(
+    get,
+    path = "/s/{token}/logs/{name}",
+    tag = "shares",
+    params(
+        ("token" = String, Path, description = "The secret of a share link"),
+        ("name" = String, Path, description = "Name from `artifacts`; may hold slashes"),
+        ("Range" = Option<String>, Header, description = "`bytes=N-` follows a growing log"),
+    ),
+    responses(
+        (status = 200, description = "The file, with an `X` for every byte of what looks like a secret"),
+        (status = 206, description = "The part that was asked for"),
+        (status = 404, description = "The link opens nothing, or not this file"),
+        (status = 410, description = "The link has expired"),
+    )
+)]
+pub(super) async fn shared(
+    State(state): State<AppState>,
+    reading: Reading,
+    path: Result<Path<ArtifactPath>, axum::extract::rejection::PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    let Path(ArtifactPath { name }) = path.map_err(|_| WebError::NotFound)?;
+    reading.require_file(&name)?;
+    send(&state, &reading.id, name, &headers, Reader::Visitor).await
+}
+
+async fn send(
+    state: &AppState,
+    id: &TaskId,
+    name: String,
+    headers: &HeaderMap,
+    reader: Reader,
+) -> Result<Response, WebError> {
+    let (folder, kind) = (state.data_dir.task_logs(id), Kind::of(&name));
     let disposition = kind.disposition(&name);
     let opened = blocking::run(move || {
         let file = artifacts::open(&folder, &name)?;
@@ -67,9 +112,14 @@ pub(super) async fn get(
         Some(range) if range.is_empty() => return Err(WebError::RangeNotSatisfiable { size }),
         Some(range) => (StatusCode::PARTIAL_CONTENT, range),
     };
-    file.seek(SeekFrom::Start(range.start))?;
     let length = range.end - range.start;
-    let content = tokio::fs::File::from_std(file).take(length);
+    let content = match reader {
+        Reader::Visitor => Body::from_stream(redacted(file, range.clone())),
+        Reader::Person => {
+            file.seek(SeekFrom::Start(range.start))?;
+            Body::from_stream(ReaderStream::new(tokio::fs::File::from_std(file).take(length)))
+        }
+    };
 
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, kind.content_type());
@@ -84,7 +134,7 @@ pub(super) async fn get(
     {
         headers.insert(CONTENT_RANGE, value);
     }
-    Ok((status, headers, Body::from_stream(ReaderStream::new(content))).into_response())
+    Ok((status, headers, content).into_response())
 }
 
 /// Whether a file is shown as text rather than downloaded, by its name.

@@ -6,7 +6,7 @@ use axum::{
     http::Uri,
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, any, delete, get, post},
 };
 use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
 
@@ -14,7 +14,9 @@ use super::{
     AppState, api, assets, auth, error,
     error::WebError,
     hosts::{self, AllowedHosts},
-    language, logs, notice, pace, pages, security_headers, viewer,
+    language, logs, notice, pace, pages, security_headers,
+    share::{self, Part},
+    viewer,
 };
 use crate::config::{Config, MetricsAccess};
 
@@ -23,6 +25,8 @@ use crate::config::{Config, MetricsAccess};
 pub(super) enum Access {
     /// Anybody.
     Open,
+    /// Who has a share link that shows this part of a task.
+    Share(Part),
     /// Who is logged in or sends a token; for the tasks in their view.
     Person,
     /// The owner, in the same ways.
@@ -40,6 +44,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
     let open = |path, methods| Route { path, access: Access::Open, methods };
     let person = |path, methods| Route { path, access: Access::Person, methods };
     let owner = |path, methods| Route { path, access: Access::Owner, methods };
+    let shared = |path, part, methods| Route { path, access: Access::Share(part), methods };
     let metrics = Route {
         path: "/metrics",
         access: match config.server.metrics {
@@ -63,6 +68,8 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/tasks/{id}/cancel", post(pages::task::cancel)),
         person("/tasks/{id}/retry", post(pages::task::retry)),
         person("/tasks/{id}/feedback", post(pages::feedback::post)),
+        person("/tasks/{id}/share", get(pages::share::get).post(pages::share::post)),
+        person("/tasks/{id}/share/revoke", post(pages::share::revoke)),
         person("/tasks/{id}/pull-request", post(pages::pull_request::post)),
         person("/logs/{id}/{*name}", get(logs::get)),
         owner("/settings", get(pages::settings::get)),
@@ -82,12 +89,22 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/api/tasks/{id}/retry", post(api::tasks::retry)),
         person("/api/tasks/{id}/feedback", post(api::feedback::post)),
         person("/api/tasks/{id}/pull-request", post(api::pull_request::post)),
+        person("/api/tasks/{id}/shares", get(api::shares::list).post(api::shares::post)),
+        person("/api/shares/{share_id}", delete(api::shares::delete)),
         person("/api/tasks/{id}/events", get(api::events::get)),
         person("/api/tasks/{id}/script", get(api::export::script)),
         person("/api/export/finetuning.jsonl", get(api::export::get)),
         person("/api/export/report", get(api::export::report)),
         person("/api/usage", get(api::usage::get)),
         person("/api/openapi.json", get(api::openapi::get)),
+        shared("/s/{token}", Part::Any, get(pages::shared::get)),
+        shared("/s/{token}/live", Part::Task, get(pages::live::get)),
+        shared("/s/{token}/diff", Part::Diff, get(pages::diff::get)),
+        shared("/s/{token}/diff/files/{n}", Part::Diff, get(pages::diff::file)),
+        shared("/s/{token}/diff/files/{n}/{moment}", Part::Diff, get(pages::diff::image)),
+        shared("/s/{token}/log/{*name}", Part::Any, get(pages::log::get)),
+        shared("/s/{token}/source/{*path}", Part::Task, get(pages::source::get)),
+        shared("/s/{token}/logs/{*name}", Part::Any, get(logs::shared)),
         metrics,
         open("/healthz", get(api::health::alive)),
         open("/readyz", get(api::health::ready)),
@@ -103,9 +120,14 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub(super) fn router(state: AppState) -> Router {
     let (mut open, mut closed, mut owners) = (Router::new(), Router::new().fallback(not_found), Router::new());
+    // Beneath a link nothing leads to the login.
+    let mut shared = Router::new().route("/s/{token}/{*rest}", any(not_found));
     for route in table(&state.config) {
         match route.access {
             Access::Open => open = open.route(route.path, route.methods),
+            Access::Share(part) => {
+                shared = shared.route(route.path, route.methods.layer(from_fn_with_state(part, share::require_part)));
+            }
             Access::Person => closed = closed.route(route.path, route.methods),
             Access::Owner => owners = owners.route(route.path, route.methods),
         }
@@ -115,8 +137,10 @@ pub(super) fn router(state: AppState) -> Router {
     let closed = closed.merge(owners.layer(from_fn(viewer::require_owner)));
     let closed = closed.layer(from_fn_with_state(state.clone(), notice::provide));
     let closed = closed.layer(csrf.clone()).layer(from_fn_with_state(state.clone(), auth::require_login));
+    let shared = shared.layer(from_fn_with_state(state.clone(), share::require_share)).layer(csrf.clone());
     let open = open.layer(csrf);
     closed
+        .merge(shared)
         .merge(open)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn(pace::limit_time))

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::auth::Gate;
+use super::{auth::Gate, share::Visits};
 use crate::{
     config::Config,
     data_dir::DataDir,
@@ -33,6 +33,8 @@ pub(crate) struct AppState {
     pub(super) config: Arc<Config>,
     pub(super) data_dir: DataDir,
     pub(super) gate: Arc<Gate>,
+    /// Who comes with share links.
+    pub(super) visits: Arc<Visits>,
     pub(super) vitals: Vitals,
     /// Cancelled when the server begins to stop: event streams end, submissions are refused.
     pub(super) shutdown: CancellationToken,
@@ -51,6 +53,6 @@ impl AppState {
         let behind_tls = config.server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         let gate = Arc::new(Gate::new(admin_token, behind_tls));
         let publisher = Publisher::new(db.clone(), config.clone(), data_dir.clone());
-        Self { db, queue, publisher, config, data_dir, gate, vitals, shutdown }
+        Self { db, queue, publisher, config, data_dir, gate, visits: Arc::new(Visits::new()), vitals, shutdown }
     }
 }

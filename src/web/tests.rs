@@ -11,6 +11,7 @@ mod people;
 mod reading;
 mod serving;
 mod shapes;
+mod sharing;
 mod site;
 mod submitting;
 mod training;

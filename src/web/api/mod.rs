@@ -7,6 +7,7 @@ pub(super) mod health;
 pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod pull_request;
+pub(super) mod shares;
 mod task_body;
 pub(super) mod tasks;
 pub(super) mod usage;

@@ -29,6 +29,7 @@ use crate::{
         error::WebError,
         extract::BaseUrl,
         pages::network::{self, HostView},
+        reading::Reader,
         waiting::Waiting,
     },
 };
@@ -170,7 +171,7 @@ impl TaskBody {
 
     pub(super) async fn whole(state: &AppState, task: Task, base: &BaseUrl) -> Result<Self, WebError> {
         let folder = state.data_dir.task_logs(&task.id);
-        let network = network::read(folder.clone()).await?;
+        let network = network::read(folder.clone(), Reader::Person).await?;
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
         let cost_unknown = state.config.llm.unknown_price_of(&task.model);

@@ -1,4 +1,5 @@
-//! How often logins failed of late, by the address they came from and by the name they were for.
+//! How often somebody failed of late: logins by the address they came from and by the name they were for, links that nobody made
+//! by the address.
 
 use std::{
     collections::HashMap,
@@ -9,32 +10,37 @@ use std::{
 
 use crate::web::{error::WebError, extract::PeerAddress};
 
-const MAX_FAILURES: usize = 5;
 const WINDOW: Duration = Duration::from_mins(1);
 /// Beyond that many the oldest failures are forgotten: memory stays bounded under a flood.
 const MAX_SOURCES: usize = 10_000;
 
-#[derive(Debug, Default)]
-pub(super) struct Attempts {
+#[derive(Debug)]
+pub(in crate::web) struct Attempts {
+    most: usize,
     failures: Mutex<HashMap<Source, Vec<Instant>>>,
 }
 
 /// What is held to a number of tries.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Source {
+pub(in crate::web) enum Source {
     Address(IpAddr),
     /// In lower case.
     Name(String),
 }
 
 impl Attempts {
-    pub(super) fn permit(&self, source: &Source) -> Result<(), WebError> {
-        let failures = self.failures();
-        let recent = failures.get(source).map_or(0, |times| times.iter().filter(|at| is_recent(at)).count());
-        if recent >= MAX_FAILURES { Err(WebError::TooManyTries) } else { Ok(()) }
+    /// Permits so many failures a minute.
+    pub(in crate::web) fn at_most(most: usize) -> Self {
+        Self { most, failures: Mutex::default() }
     }
 
-    pub(super) fn count_failure(&self, source: &Source) {
+    pub(in crate::web) fn permit(&self, source: &Source) -> Result<(), WebError> {
+        let failures = self.failures();
+        let recent = failures.get(source).map_or(0, |times| times.iter().filter(|at| is_recent(at)).count());
+        if recent >= self.most { Err(WebError::TooManyTries) } else { Ok(()) }
+    }
+
+    pub(in crate::web) fn count_failure(&self, source: &Source) {
         let mut failures = self.failures();
         failures.retain(|_, times| {
             times.retain(is_recent);

@@ -28,12 +28,14 @@ use crate::{
     domain::person::PersonId,
     wall_clock,
 };
-use attempts::{Attempts, Source};
+pub(super) use attempts::{Attempts, Source};
 pub(super) use password::{NewPassword, Passwords};
 pub(super) use secret::{Minted, hash};
 pub(super) use session::{close_session, open_session};
 
 const SEEN_PAUSE: Duration = Duration::from_mins(5);
+/// Wrong tokens from one address in a minute.
+const MAX_FAILURES: usize = 5;
 
 /// Compares what people show with what is known, and counts the failures.
 pub(super) struct Gate {
@@ -49,7 +51,7 @@ impl Gate {
     pub(super) fn new(admin_token: &SecretString, behind_tls: bool) -> Self {
         Self {
             token_hash: hash(admin_token.expose_secret()),
-            attempts: Attempts::default(),
+            attempts: Attempts::at_most(MAX_FAILURES),
             passwords: Passwords::default(),
             behind_tls,
         }

@@ -25,11 +25,11 @@ use crate::{
         AppState,
         api::events::{After, streamed},
         error::WebError,
-        extract::{Query, TaskPath},
+        extract::Query,
         feed::Feed,
         language::{self, Language},
         notice::{self, NoticesPiece},
-        viewer::Viewer,
+        reading::Reading,
     },
 };
 
@@ -45,8 +45,7 @@ struct Telling {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
-    viewer: Viewer,
-    TaskPath(id): TaskPath,
+    Reading { id, links, who }: Reading,
     Query(query): Query<After>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
@@ -54,11 +53,10 @@ pub(in crate::web) async fn get(
     let Some((feed, task)) = Feed::resume(&state, id.clone(), after).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
-    let story = Story::resume(&state, &id, after).await?;
+    let story = Story::resume(&state, &id, after, links.reader).await?;
     let surroundings = Surroundings::of(&state);
-    let links = TaskLinks::of(&id);
     let telling = Telling { state, task, feed, surroundings, story, links, language: language::current() };
-    let dismissed = viewer.dismissed(telling.state.db.clone());
+    let dismissed = who.dismissed(telling.state.db.clone());
     let messages = stream::unfold(telling, async |mut telling| match telling.language.during(telling.next()).await {
         Ok(Some(message)) => Some((Ok::<_, Infallible>(message), telling)),
         Ok(None) => None,
@@ -79,13 +77,16 @@ impl Telling {
             changed = self.surroundings.changed(&self.task) => changed.map(|()| Some(Vec::new()))?,
         };
         let Some(events) = events else { return Ok(None) };
+        let events = self.links.reader.value(events)?;
         let mut html = String::new();
         for event in &events {
             html.push_str(&BlockPiece { block: &self.story.tell(event) }.render()?);
         }
         let view = TaskView::load(&self.state, &self.task.id, self.links.clone()).await?;
         html.push_str(&StatePiece { view: &view }.render()?);
-        html.push_str(&NoticesPiece { notices: &notice::now(&self.state) }.render()?);
+        if !self.links.reader.is_visitor() {
+            html.push_str(&NoticesPiece { notices: &notice::now(&self.state) }.render()?);
+        }
         self.task = view.task;
         let message = sse::Event::default().data(html);
         Ok(Some(match events.last() {

@@ -17,6 +17,8 @@ pub(super) mod new;
 pub(super) mod people;
 pub(super) mod pull_request;
 pub(super) mod settings;
+pub(super) mod share;
+pub(super) mod shared;
 pub(super) mod source;
 mod story;
 mod surroundings;
@@ -28,6 +30,7 @@ use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
 
 use super::error::WebError;
+pub(super) use links::TaskLinks;
 
 fn page(template: &impl Template) -> Result<Response, WebError> {
     Ok(Html(template.render()?).into_response())

@@ -12,7 +12,7 @@ use super::terminal;
 use crate::{
     artifacts, blocking,
     domain::network_ledger::{HostUse, by_host},
-    web::error::WebError,
+    web::{error::WebError, reading::Reader},
 };
 
 /// One host.
@@ -44,13 +44,13 @@ const MAX_LEDGER_BYTES: u64 = 2 * 1024 * 1024;
 const MAX_SETUP_BYTES: u64 = 4 * 1024 * 1024;
 const MAX_LINE_CHARS: usize = 300;
 
-pub(in crate::web) async fn read(folder: PathBuf) -> Result<Vec<HostView>, WebError> {
+pub(in crate::web) async fn read(folder: PathBuf, reader: Reader) -> Result<Vec<HostView>, WebError> {
     let read = blocking::run(move || {
         let mut hosts = by_host(&head(&folder, "network.log", MAX_LEDGER_BYTES)?);
         hosts.truncate(MAX_HOSTS);
         let was_refused = hosts.iter().any(|host| host.at_line.is_some());
         let log = if was_refused { head(&folder, "setup.log", MAX_SETUP_BYTES)? } else { String::new() };
-        let log = terminal::plain(&log);
+        let log = terminal::plain(&reader.text(&log));
         let lines: Vec<&str> = log.lines().collect();
         Ok::<_, io::Error>(hosts.into_iter().map(|host| HostView::new(&host, &lines)).collect())
     });

@@ -11,7 +11,7 @@ use crate::{
         task::{Status, Task},
     },
     pipeline::publisher::forge_of,
-    web::{AppState, error::WebError, extract::TaskPath},
+    web::{AppState, error::WebError, extract::TaskPath, reading::Reader},
 };
 
 /// What is known of it, and what a person may do.
@@ -36,13 +36,13 @@ pub(in crate::web) struct PullRequestForm {
 
 impl PullRequestView {
     /// None where there is nothing to say and nothing to do.
-    pub(super) async fn of(state: &AppState, task: &Task) -> Option<Self> {
+    pub(super) async fn of(state: &AppState, task: &Task, reader: Reader) -> Option<Self> {
         let known = task.pull_request.clone();
         let has_changes = task.diff.is_some_and(|diff| diff.files > 0);
         let can_be_asked =
             task.status == Status::Completed && has_changes && forge_of(&state.config, &task.source).is_ok();
         let is_kept = tokio::fs::try_exists(state.data_dir.task(&task.id).git()).await.unwrap_or(false);
-        let button = button(known.as_ref()).filter(|_| can_be_asked && is_kept);
+        let button = button(known.as_ref()).filter(|_| can_be_asked && is_kept && !reader.is_visitor());
         let (class, heading) = match known.as_ref().map(|known| &known.state) {
             None => ("", "Pull request"),
             Some(PullRequestState::Publishing) => ("", "Publishing"),

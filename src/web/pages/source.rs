@@ -13,11 +13,7 @@ use crate::{
     domain::task_id::TaskId,
     git::{KeptFile, kept_file},
     redact,
-    web::{
-        AppState,
-        error::WebError,
-        extract::{Query, TaskPath},
-    },
+    web::{AppState, error::WebError, extract::Query, reading::Reading},
 };
 
 /// Lines on one page.
@@ -67,7 +63,7 @@ struct Line {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
-    TaskPath(id): TaskPath,
+    Reading { id, links, .. }: Reading,
     path: Result<Path<SourcePath>, axum::extract::rejection::PathRejection>,
     Query(query): Query<SourceQuery>,
 ) -> Result<Response, WebError> {
@@ -77,10 +73,11 @@ pub(in crate::web) async fn get(
     let file = blocking::run(move || kept_file(&folder, &wanted)).await?.map_err(WebError::internal)?;
     let view = match file.ok_or(WebError::NotFound)? {
         KeptFile::Binary => None,
-        KeptFile::Text(text) => Some(View::of(&redact::mask(&text), query.lines.as_deref().and_then(parse_lines))),
+        KeptFile::Text(text) => {
+            Some(View::of(&links.reader.text(&redact::mask(&text)), query.lines.as_deref().and_then(parse_lines)))
+        }
     };
-    let links = TaskLinks::of(&id);
-    page(&SourcePage { title: task.instruction.title().to_owned(), id, links, path, view })
+    page(&SourcePage { title: links.reader.text(task.instruction.title()).into_owned(), id, links, path, view })
 }
 
 /// First and last line.

@@ -12,7 +12,6 @@ use super::{
     task_view::stage_word,
 };
 use crate::{
-    db::DbError,
     domain::{
         check::CheckStatus,
         event::{CritiqueDecision, Event, EventBody},
@@ -21,7 +20,7 @@ use crate::{
         task_id::TaskId,
         usage::Usage,
     },
-    web::AppState,
+    web::{AppState, error::WebError, reading::Reader},
 };
 
 /// Reads events in order and tells each as a block. Some blocks take the place of one told before: they have its id.
@@ -102,9 +101,10 @@ const LOOK_BACK: u32 = 20;
 
 impl Story {
     /// A story that goes on after an event: it knows the calls that are still on their way there.
-    pub(super) async fn resume(state: &AppState, id: &TaskId, after: u64) -> Result<Self, DbError> {
+    pub(super) async fn resume(state: &AppState, id: &TaskId, after: u64, reader: Reader) -> Result<Self, WebError> {
         let mut story = Self::default();
-        for event in state.db.events_after(id, after.saturating_sub(LOOK_BACK.into()), LOOK_BACK).await? {
+        let before = state.db.events_after(id, after.saturating_sub(LOOK_BACK.into()), LOOK_BACK).await?;
+        for event in reader.value(before)? {
             if event.seq <= after {
                 story.tell(&event);
             }

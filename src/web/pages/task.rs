@@ -23,6 +23,7 @@ use crate::{
         AppState,
         error::WebError,
         extract::{Query, TaskPath},
+        reading::Reading,
         submit,
         viewer::Viewer,
     },
@@ -52,7 +53,7 @@ struct TaskPage {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
-    TaskPath(id): TaskPath,
+    Reading { id, links, .. }: Reading,
     Query(query): Query<TaskQuery>,
 ) -> Result<Response, WebError> {
     // The view comes last: it may show what the story does not yet, which the stream then tells.
@@ -64,9 +65,10 @@ pub(in crate::web) async fn get(
     let start = end.saturating_sub(PAGE.into());
     let mut events = state.db.events_after(&id, start, PAGE).await?;
     events.retain(|event| event.seq <= end);
-    let story = Story::resume(&state, &id, start).await?.tell_all(&events);
-    let setup_log = log::setup_log(state.data_dir.task_logs(&id)).await?;
-    let view = TaskView::load(&state, &id, TaskLinks::of(&id)).await?;
+    let events = links.reader.value(events)?;
+    let story = Story::resume(&state, &id, start, links.reader).await?.tell_all(&events);
+    let setup_log = log::setup_log(state.data_dir.task_logs(&id), links.reader).await?;
+    let view = TaskView::load(&state, &id, links).await?;
     let is_live = query.before.is_none();
     let earlier = (start > 0).then_some(start + 1);
     page(&TaskPage { is_live, earlier, last: events.last().map_or(end, |event| event.seq), view, story, setup_log })

@@ -25,7 +25,7 @@ use crate::{
         task::{Mode, Stage, Status, Task},
         task_id::TaskId,
     },
-    web::{AppState, error::WebError, logs, waiting::Waiting},
+    web::{AppState, error::WebError, logs, reading::Reader, waiting::Waiting},
 };
 
 /// The first files of the patch.
@@ -82,29 +82,30 @@ pub(super) fn stage_word(stage: Stage) -> &'static str {
 
 impl TaskView {
     pub(super) async fn load(state: &AppState, id: &TaskId, links: TaskLinks) -> Result<Self, WebError> {
-        let task = state.db.task(id).await?;
+        let reader = links.reader;
+        let task = reader.task(state.db.task(id).await?)?;
         let outline = state.db.outline(id).await?;
         let last = state.db.last_seq(id).await?;
-        let recent = state.db.events_after(id, last.saturating_sub(1), 1).await?;
+        let recent = reader.value(state.db.events_after(id, last.saturating_sub(1), 1).await?)?;
         let now = match task.status {
-            Status::Queued => Some((why_it_waits(state, &task).await?, task.created_at)),
+            Status::Queued => Some((why_it_waits(state, &task, reader).await?, task.created_at)),
             Status::Running => recent.last().or(outline.last()).map(|event| (what_happens(event, &task), event.at)),
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
         let cost_unknown = state.config.llm.unknown_price_of(&task.model);
-        let checks = if task.steps > 0 { state.db.checks(id).await? } else { Vec::new() };
+        let checks = if task.steps > 0 { reader.value(state.db.checks(id).await?)? } else { Vec::new() };
         let explanation = match &task.summary {
             Some(summary) => Some(Explanation::new(links.clone(), summary, state.db.references(id).await?)),
             None => None,
         };
         let folder = state.data_dir.task_logs(id);
         let patch = match task.diff {
-            Some(_) => ChangedFiles::read(folder.clone()).await?,
+            Some(_) => ChangedFiles::read(folder.clone(), reader).await?,
             None => None,
         };
-        let network = network::read(folder.clone()).await?;
+        let network = network::read(folder.clone(), reader).await?;
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
-        let pull_request = PullRequestView::of(state, &task).await;
+        let pull_request = PullRequestView::of(state, &task, reader).await;
         Ok(Self {
             stages: stages(&outline, &task),
             pull_request,
@@ -151,7 +152,8 @@ impl TaskView {
     /// Whether there is anything to say about: not of a task that ended before the model's first word.
     pub(super) fn can_be_judged(&self) -> bool {
         let task = &self.task;
-        task.status == Status::Completed || (task.status.is_final() && task.steps > 0)
+        let has_result = task.status == Status::Completed || (task.status.is_final() && task.steps > 0);
+        has_result && !self.links.reader.is_visitor()
     }
 
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
@@ -179,7 +181,9 @@ impl TaskView {
 
     /// Whether a host that was refused could be let through the next time.
     pub(super) fn can_allow_hosts(&self) -> bool {
-        self.task.status.is_final() && self.network.iter().any(|host| host.pattern.is_some())
+        !self.links.reader.is_visitor()
+            && self.task.status.is_final()
+            && self.network.iter().any(|host| host.pattern.is_some())
     }
 
     /// It may be why the task failed.
@@ -194,8 +198,8 @@ impl TaskView {
 }
 
 impl ChangedFiles {
-    async fn read(logs: PathBuf) -> Result<Option<Self>, WebError> {
-        let Some(patch) = blocking::run(move || PatchFile::open(&logs)).await?? else { return Ok(None) };
+    async fn read(logs: PathBuf, reader: Reader) -> Result<Option<Self>, WebError> {
+        let Some(patch) = blocking::run(move || PatchFile::open(&logs, reader)).await?? else { return Ok(None) };
         let all = &patch.contents.files;
         let files = all.iter().zip(1..).take(FILES).map(|(file, n)| FileView::of(file, n)).collect();
         Ok(Some(Self { files, more: all.len().saturating_sub(FILES) }))
@@ -233,8 +237,12 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
     Stage::ALL.into_iter().filter(is_published).map(view).collect()
 }
 
-async fn why_it_waits(state: &AppState, task: &Task) -> Result<String, WebError> {
-    Ok(Waiting::of(state, task).await?.message)
+async fn why_it_waits(state: &AppState, task: &Task, reader: Reader) -> Result<String, WebError> {
+    match reader {
+        Reader::Person => Ok(Waiting::of(state, task).await?.message),
+        // How the server fares is nobody else's.
+        Reader::Visitor => Ok(tr!("Waiting for its turn.").to_owned()),
+    }
 }
 
 fn what_happens(event: &Event, task: &Task) -> String {

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::web::router::{Access, table};
 
+/// The form of a share link that nobody made.
+const UNKNOWN_LINK: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
 const HTML: &str = "text/html,application/xhtml+xml";
 
 fn example(path: &str) -> String {
@@ -21,6 +24,8 @@ fn example(path: &str) -> String {
         .replace("{*path}", "src/main.rs")
         .replace("{n}", "1")
         .replace("{moment}", "after")
+        .replace("{token}", UNKNOWN_LINK)
+        .replace("{share_id}", "abcdefghijklmnop")
         .replace("{name}", "style.css")
 }
 
@@ -29,6 +34,12 @@ pub(super) async fn routes(site: &Site) -> Vec<(Method, &'static str, Access)> {
     let mut routes = Vec::new();
     for route in table(&site.state.config) {
         let refused = site.send(request(Method::PATCH, &example(route.path)).body(Body::empty()).unwrap()).await;
+        if matches!(route.access, Access::Share(_)) {
+            // Who has no link does not even learn what could be done with one.
+            assert_eq!(refused.status, StatusCode::NOT_FOUND, "{}", route.path);
+            routes.push((Method::GET, route.path, route.access));
+            continue;
+        }
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{}", route.path);
         for method in refused.header(header::ALLOW).split(',') {
             routes.push((method.parse().unwrap(), route.path, route.access));
@@ -51,6 +62,7 @@ async fn r55_nothing_is_shown_or_done_without_a_login() {
                 answer.status == StatusCode::UNAUTHORIZED || (answer.status == StatusCode::SEE_OTHER && to_login);
             match access {
                 Access::Person | Access::Owner => assert!(is_refused, "{method} {path}: {}", answer.status),
+                Access::Share(_) => assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}"),
                 Access::Open => assert!(!to_login, "{method} {path}: {}", answer.status),
             }
         }
@@ -64,8 +76,11 @@ async fn r55_nothing_is_shown_or_done_without_a_login() {
 #[tokio::test]
 async fn the_description_names_every_route_for_programs() {
     let site = Site::new().await;
-    let is_for_programs =
-        |path: &str| ["/api/", "/logs/", "/healthz", "/readyz", "/metrics"].iter().any(|start| path.starts_with(start));
+    let is_for_programs = |path: &str| {
+        ["/api/", "/logs/", "/s/{token}/logs/", "/healthz", "/readyz", "/metrics"]
+            .iter()
+            .any(|start| path.starts_with(start))
+    };
     let served: BTreeSet<String> = routes(&site)
         .await
         .into_iter()

@@ -23,8 +23,9 @@ use crate::{
     web::{
         AppState,
         error::WebError,
-        extract::{Query, TaskPath},
+        extract::Query,
         pages::{links::TaskLinks, page},
+        reading::Reading,
     },
 };
 
@@ -71,7 +72,7 @@ struct PieceAlone {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
-    TaskPath(id): TaskPath,
+    Reading { id, links, .. }: Reading,
     path: Result<Path<FilePath>, axum::extract::rejection::PathRejection>,
     Query(query): Query<FileQuery>,
     headers: HeaderMap,
@@ -79,10 +80,11 @@ pub(in crate::web) async fn get(
     let Path(FilePath { n }) = path.map_err(|_| WebError::NotFound)?;
     let task = state.db.task(&id).await?;
     let layout = Layout::of(query.view.as_deref(), &headers);
+    let reader = links.reader;
     let (logs, source) = (state.data_dir.task_logs(&id), state.data_dir.task(&id).source());
     let line = query.line.as_deref().and_then(parse_line);
     let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Piece, Option<Images>)>> {
-        let Some(opened) = PatchFile::open(&logs)? else { return Ok(None) };
+        let Some(opened) = PatchFile::open(&logs, reader)? else { return Ok(None) };
         let Some(entry) = opened.entry(n) else { return Ok(None) };
         let wanted = match line {
             Some((side, number)) => opened.rows_before(n, side, number)?.unwrap_or(0),
@@ -100,8 +102,8 @@ pub(in crate::web) async fn get(
     }
     let last = piece.from + piece.rows;
     page(&FilePage {
-        links: TaskLinks::of(&id),
-        title: task.instruction.title().to_owned(),
+        links,
+        title: reader.text(task.instruction.title()).into_owned(),
         layout,
         earlier: piece.from.checked_sub(PIECE_ROWS),
         later: Some(last).filter(|last| *last < file.rows),

@@ -16,7 +16,7 @@ use crate::{
     diff::{Change, FileEntry},
     domain::patch::is_image,
     git::{Moment, kept_bytes},
-    web::{AppState, error::WebError, extract::TaskPath, pages::figures, security_headers::ARTIFACT_POLICY},
+    web::{AppState, error::WebError, pages::figures, reading::Reading, security_headers::ARTIFACT_POLICY},
 };
 
 /// An image as it was and as it is.
@@ -41,13 +41,13 @@ enum Wanted {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
-    TaskPath(id): TaskPath,
+    Reading { id, links, .. }: Reading,
     path: Result<Path<ImagePath>, axum::extract::rejection::PathRejection>,
 ) -> Result<Response, WebError> {
     let Path(ImagePath { n, moment }) = path.map_err(|_| WebError::NotFound)?;
     let (logs, source) = (state.data_dir.task_logs(&id), state.data_dir.task(&id).source());
     let image = blocking::run(move || -> std::io::Result<Option<(&'static str, Vec<u8>)>> {
-        let Some(opened) = PatchFile::open(&logs)? else { return Ok(None) };
+        let Some(opened) = PatchFile::open(&logs, links.reader)? else { return Ok(None) };
         Ok(opened.entry(n).and_then(|entry| image(&source, entry, moment)))
     });
     let (kind, bytes) = image.await??.ok_or(WebError::NotFound)?;

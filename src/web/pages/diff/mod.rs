@@ -29,7 +29,8 @@ use crate::{
     web::{
         AppState,
         error::WebError,
-        extract::{BaseUrl, Query, TaskPath},
+        extract::{BaseUrl, Query},
+        reading::Reading,
     },
 };
 
@@ -77,19 +78,19 @@ struct DiffPage {
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
-    TaskPath(id): TaskPath,
+    Reading { id, links, .. }: Reading,
     Query(query): Query<DiffQuery>,
     headers: HeaderMap,
     base: BaseUrl,
 ) -> Result<Response, WebError> {
     let task = state.db.task(&id).await?;
     let layout = Layout::of(query.view.as_deref(), &headers);
-    let links = TaskLinks::of(&id);
+    let reader = links.reader;
     let logs = state.data_dir.task_logs(&id);
     let first = query.first.unwrap_or(1).max(1);
     let source = state.data_dir.task(&id).source();
     let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Content>)>> {
-        let Some(patch) = PatchFile::open(&logs)? else { return Ok(None) };
+        let Some(patch) = PatchFile::open(&logs, reader)? else { return Ok(None) };
         let contents = contents(&patch, first, &source)?;
         Ok(Some((patch, contents)))
     });
@@ -102,15 +103,12 @@ pub(in crate::web) async fn get(
     };
     let sections: Vec<Section> = files.iter().zip(1..).skip(first - 1).zip(contents).map(section).collect();
     let answer = page(&DiffPage {
-        title: task.instruction.title().to_owned(),
+        title: reader.text(task.instruction.title()).into_owned(),
         layout,
         files: tr_count!(files.len() + patch.contents.left_out, "{n} changed file", "{n} changed files"),
         insertions: task.diff.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
         deletions: task.diff.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
-        command: format!(
-            "curl -fsS -H \"Authorization: Bearer $ATELIER_TOKEN\" {}{}/diff.patch | git apply",
-            base.0, links.files
-        ),
+        command: command(&base, &links),
         size: patch.size,
         earlier: (first > 1).then(|| first.saturating_sub(FILES).max(1)),
         later: Some(first + FILES).filter(|next| *next <= files.len()),
@@ -120,6 +118,11 @@ pub(in crate::web) async fn get(
         id,
     })?;
     Ok((layout.remembered(query.view.as_deref()), answer).into_response())
+}
+
+fn command(base: &BaseUrl, links: &TaskLinks) -> String {
+    let login = if links.reader.is_visitor() { "" } else { "-H \"Authorization: Bearer $ATELIER_TOKEN\" " };
+    format!("curl -fsS {login}{}{}/diff.patch | git apply", base.0, links.files)
 }
 
 /// The lines of the first files, and of those after them that still fit; for each file of the page.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    artifacts,
     diff::{Contents, FileEntry, Piece, Side},
+    web::reading::Reader,
 };
 
 pub(in crate::web::pages) struct PatchFile {
@@ -31,11 +31,12 @@ const LARGE_BYTES: u64 = 256 * 1024;
 
 impl PatchFile {
     /// None when the task has no patch. Blocks.
-    pub(in crate::web::pages) fn open(logs: &Path) -> io::Result<Option<Self>> {
-        let Some(file) = artifacts::open(logs, "diff.patch")? else { return Ok(None) };
+    pub(in crate::web::pages) fn open(logs: &Path, reader: Reader) -> io::Result<Option<Self>> {
+        let Some(file) = reader.open(logs, "diff.patch")? else { return Ok(None) };
         let metadata = file.metadata()?;
         let size = metadata.len();
-        let contents = if size < LARGE_BYTES {
+        // What a visitor sees is made anew each time.
+        let contents = if size < LARGE_BYTES || reader.is_visitor() {
             Arc::new(Contents::read(BufReader::new(&file))?)
         } else {
             kept((logs.to_owned(), size, metadata.modified()?), &file)?

@@ -18,12 +18,13 @@ use serde::Deserialize;
 
 use super::{figures, links::TaskLinks, page};
 use crate::{
-    artifacts, blocking,
+    blocking,
     domain::task_id::TaskId,
     web::{
         AppState,
         error::WebError,
-        extract::{Query, TaskPath},
+        extract::Query,
+        reading::{Reader, Reading},
     },
 };
 pub(super) use part::LogPart;
@@ -93,38 +94,40 @@ const MAX_FIND_CHARS: usize = 200;
 
 pub(in crate::web) async fn get(
     State(state): State<AppState>,
-    TaskPath(id): TaskPath,
+    reading: Reading,
     path: Result<Path<LogPath>, axum::extract::rejection::PathRejection>,
     Query(query): Query<LogQuery>,
 ) -> Result<Response, WebError> {
     let Path(LogPath { name }) = path.map_err(|_| WebError::NotFound)?;
+    reading.require_file(&name)?;
+    let Reading { id, links, .. } = reading;
+    let reader = links.reader;
     let task = state.db.task(&id).await?;
     let (folder, wanted) = (state.data_dir.task_logs(&id), name.clone());
     let only_rows = query.only.as_deref() == Some("rows");
     let find: String = query.find.clone().unwrap_or_default().chars().take(MAX_FIND_CHARS).collect();
     let text = find.clone();
     let read = blocking::run(move || {
-        let Some(mut file) = artifacts::open(&folder, &wanted)? else { return Ok(None) };
+        let Some(mut file) = reader.open(&folder, &wanted)? else { return Ok(None) };
         let size = file.metadata()?.len();
         let content = read(&mut file, &query, &text)?;
         Ok::<_, io::Error>(Some((size, content)))
     });
     let (size, content) = read.await??.ok_or(WebError::NotFound)?;
-    let links = TaskLinks::of(&id);
     match content {
         Content::Part(part) if only_rows => page(&Rows { part, to: links.log_line(&name) }),
         content => {
-            let title = task.instruction.title().to_owned();
+            let title = reader.text(task.instruction.title()).into_owned();
             page(&LogPage { id, links, title, name, find, size, content })
         }
     }
 }
 
 /// The end of `setup.log`, as the page of the task shows it; none as long as there is none.
-pub(super) async fn setup_log(folder: PathBuf) -> Result<Option<LogPart>, WebError> {
+pub(super) async fn setup_log(folder: PathBuf, reader: Reader) -> Result<Option<LogPart>, WebError> {
     const ROOM: Room = Room { bytes: 32 * 1024, lines: 500 };
     let read = blocking::run(move || {
-        let file = artifacts::open(&folder, "setup.log")?;
+        let file = reader.open(&folder, "setup.log")?;
         file.map(|mut file| LogPart::read(&mut file, Place::End, ROOM)).transpose()
     });
     Ok(read.await??)
