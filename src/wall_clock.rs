@@ -8,7 +8,7 @@ use jiff::Timestamp;
 #[expect(clippy::disallowed_methods, reason = "the one place")]
 pub(crate) fn now() -> Timestamp {
     let now = Timestamp::now();
-    #[cfg(test)]
+    #[cfg(debug_assertions)]
     let now = now + shifted::by();
     now
 }
@@ -19,20 +19,46 @@ pub(crate) fn of_files() -> SystemTime {
     SystemTime::now()
 }
 
-/// A clock that was set, in tests. It counts for the process; each test has one of its own.
-#[cfg(test)]
+/// A clock that was set. Only in builds for tests: it counts for the process, and nobody else's clock moves.
+#[cfg(debug_assertions)]
 pub(crate) mod shifted {
-    use std::sync::atomic::{AtomicI64, Ordering};
+    use std::{fs, path::PathBuf, sync::OnceLock};
 
     use jiff::SignedDuration;
 
-    static SECONDS: AtomicI64 = AtomicI64::new(0);
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
 
-    pub(crate) fn set(by: SignedDuration) {
-        SECONDS.store(by.as_secs(), Ordering::SeqCst);
+    /// From now on the clock is ahead by as many seconds as the file says at the moment.
+    pub(crate) fn follow(file: PathBuf) {
+        let _ = FILE.set(file);
     }
 
     pub(super) fn by() -> SignedDuration {
-        SignedDuration::from_secs(SECONDS.load(Ordering::SeqCst))
+        let ahead = FILE.get().and_then(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
+        let ahead = SignedDuration::from_secs(ahead.unwrap_or(0));
+        #[cfg(test)]
+        let ahead = ahead + in_process::by();
+        ahead
+    }
+
+    #[cfg(test)]
+    pub(crate) use in_process::set;
+
+    /// Each test is a process of its own.
+    #[cfg(test)]
+    mod in_process {
+        use std::sync::atomic::{AtomicI64, Ordering};
+
+        use jiff::SignedDuration;
+
+        static SECONDS: AtomicI64 = AtomicI64::new(0);
+
+        pub(crate) fn set(by: SignedDuration) {
+            SECONDS.store(by.as_secs(), Ordering::SeqCst);
+        }
+
+        pub(super) fn by() -> SignedDuration {
+            SignedDuration::from_secs(SECONDS.load(Ordering::SeqCst))
+        }
     }
 }

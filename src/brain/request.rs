@@ -50,14 +50,14 @@ const MAX_TOOL_TEXT: usize = 128 * 1024;
 
 impl Session {
     pub(super) async fn reply(&self, state: &mut State, request: StepRequest) -> Result<Value, StepError> {
-        if let Some(seq) = request.seq {
+        if let Some(seq) = request.seq
+            && seq != state.last_seq.map_or(0, |last| last + 1)
+        {
             if let Some(stored) = self.db.reply(&self.task.id, seq).await? {
                 return Ok(stored);
             }
-            if seq != state.last_seq.map_or(0, |last| last + 1) {
-                let last = state.last_seq.map_or_else(|| "the beginning".to_owned(), |last| last.to_string());
-                return Err(StepError::OutOfOrder { got: seq, last });
-            }
+            let last = state.last_seq.map_or_else(|| "the beginning".to_owned(), |last| last.to_string());
+            return Err(StepError::OutOfOrder { got: seq, last });
         }
         if state.ended {
             return Err(StepError::Ended);

@@ -2,11 +2,17 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use reqwest::{RequestBuilder, Response, header::LOCATION, multipart};
+use anyhow::Context;
+use reqwest::{
+    RequestBuilder, Response, StatusCode,
+    header::{LOCATION, RANGE},
+    multipart,
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::Url;
+
+use super::event_stream::EventStream;
 
 /// A server by URL and token.
 pub(super) struct Client {
@@ -66,14 +72,44 @@ impl Client {
         Ok(())
     }
 
-    pub(super) async fn events(&self, id: &str, after: u64) -> anyhow::Result<Response> {
+    /// The events after one of them, and on until the task ends.
+    pub(super) async fn events(&self, id: &str, after: u64) -> anyhow::Result<EventStream> {
         let request = self.http.get(format!("{}/api/tasks/{id}/events", self.base)).header("Last-Event-ID", after);
-        self.send(request).await
+        Ok(EventStream::new(self.send(request).await?))
+    }
+
+    pub(super) async fn events_so_far(&self, id: &str) -> anyhow::Result<EventStream> {
+        let url = format!("{}/api/tasks/{id}/events?follow=false", self.base);
+        Ok(EventStream::new(self.send(self.http.get(url)).await?))
     }
 
     pub(super) async fn log(&self, id: &str, name: &str) -> anyhow::Result<Vec<u8>> {
         let response = self.send(self.http.get(format!("{}/logs/{id}/{name}", self.base))).await?;
         Ok(response.bytes().await?.into())
+    }
+
+    /// What came to a file after its first `known` bytes; nothing also while there is no such file.
+    pub(super) async fn log_growth(&self, id: &str, name: &str, known: u64) -> anyhow::Result<Vec<u8>> {
+        // From the last known byte on: there is always one to send, so that no growth is no error.
+        let overlap = known.min(1);
+        let request = self.http.get(format!("{}/logs/{id}/{name}", self.base));
+        let request = request.header(RANGE, format!("bytes={}-", known - overlap));
+        let response =
+            request.bearer_auth(self.token.expose_secret()).send().await.map_err(|error| self.away(error))?;
+        match response.status() {
+            StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => Ok(Vec::new()),
+            status if status.is_success() => {
+                let bytes = response.bytes().await?;
+                Ok(bytes.get(usize::from(overlap > 0)..).unwrap_or_default().to_vec())
+            }
+            _ => Err(refusal(response).await),
+        }
+    }
+
+    /// Asks for something to be done, and returns the answer.
+    pub(super) async fn post(&self, path: &str) -> anyhow::Result<Value> {
+        let response = self.send(self.http.post(format!("{}{path}", self.base))).await?;
+        Ok(response.json().await.unwrap_or_default())
     }
 
     /// The answer to a plain question, to be read as it comes.
@@ -83,16 +119,26 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> anyhow::Result<Response> {
-        let response = request.bearer_auth(self.token.expose_secret()).send().await?;
-        if response.status().is_success() {
-            return Ok(response);
+        let response =
+            request.bearer_auth(self.token.expose_secret()).send().await.map_err(|error| self.away(error))?;
+        if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+    }
+
+    fn away(&self, error: reqwest::Error) -> anyhow::Error {
+        if error.is_connect() {
+            return anyhow::anyhow!("no server answers at {}; check the address, and that it runs", self.base);
         }
-        let status = response.status();
-        let problem: Value = response.json().await.unwrap_or_default();
-        match problem["detail"].as_str() {
-            Some(detail) => bail!("{detail}"),
-            None => bail!("the server answered {status}"),
-        }
+        error.into()
+    }
+}
+
+/// What the server says of it.
+async fn refusal(response: Response) -> anyhow::Error {
+    let status = response.status();
+    let problem: Value = response.json().await.unwrap_or_default();
+    match problem["detail"].as_str() {
+        Some(detail) => anyhow::anyhow!("{detail}"),
+        None => anyhow::anyhow!("the server answered {status}"),
     }
 }
 

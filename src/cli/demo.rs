@@ -7,9 +7,10 @@ use clap::Args;
 
 use super::{
     ConfigArgs, block_on,
-    run::{RunArgs, run_task},
+    run::run_task,
     say, say_login_link,
     server::{Listen, Server},
+    submission::Submission,
 };
 use crate::{config, telemetry};
 
@@ -54,8 +55,7 @@ async fn demo(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
     let listen = if arguments.once { Listen::AnyPort } else { Listen::AsConfigured };
     let server = Server::connect(&arguments.config, listen).await?;
     say(&format!("The sample repository examples/leap-year has a failing test. Model: {model}"));
-    let task = RunArgs {
-        config: arguments.config,
+    let task = Submission {
         repo: sample.display().to_string(),
         task: INSTRUCTION.to_owned(),
         git_ref: None,

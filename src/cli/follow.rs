@@ -2,7 +2,6 @@
 
 use std::{io::IsTerminal, time::Duration};
 
-use futures_util::StreamExt;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value};
 
@@ -39,23 +38,29 @@ pub(super) async fn follow(client: &Client, id: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Shows what has happened so far.
+pub(super) async fn tell(client: &Client, id: &str) -> anyhow::Result<()> {
+    let mut view = View::new(0);
+    let mut events = client.events_so_far(id).await?;
+    while let Some(event) = events.next().await? {
+        if let Ok(event) = serde_json::from_str::<Event>(&event) {
+            view.show(&event.body);
+        }
+    }
+    view.bar.finish_and_clear();
+    Ok(())
+}
+
 /// Whether the task has ended; otherwise the stream broke off.
 async fn follow_once(client: &Client, id: &str, last: &mut u64, view: &mut View) -> anyhow::Result<bool> {
-    let mut stream = client.events(id, *last).await?.bytes_stream();
-    let mut pending = Vec::new();
-    while let Some(chunk) = stream.next().await {
-        pending.extend_from_slice(&chunk?);
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = pending.drain(..=end).collect();
-            // Each event of ours is one `data:` line; its number stands inside.
-            let Some(data) = line.strip_prefix(b"data:") else { continue };
-            let Ok(event) = serde_json::from_slice::<Event>(data) else { continue };
-            *last = event.seq;
-            view.show(&event.body);
-            if matches!(&event.body, EventBody::Status { status, .. } if status.is_final()) {
-                view.bar.finish_and_clear();
-                return Ok(true);
-            }
+    let mut events = client.events(id, *last).await?;
+    while let Some(event) = events.next().await? {
+        let Ok(event) = serde_json::from_str::<Event>(&event) else { continue };
+        *last = event.seq;
+        view.show(&event.body);
+        if matches!(&event.body, EventBody::Status { status, .. } if status.is_final()) {
+            view.bar.finish_and_clear();
+            return Ok(true);
         }
     }
     Ok(false)

@@ -1,14 +1,24 @@
 //! The command line: what each command takes, a file a command.
 
+pub(crate) mod act;
 pub(crate) mod backup;
-pub(crate) mod client;
+mod client;
 pub(crate) mod demo;
 pub(crate) mod doctor;
+mod event_stream;
 pub(crate) mod export;
 mod follow;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod patch;
+mod remote;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod server;
+pub(crate) mod shell;
+pub(crate) mod show;
+mod submission;
+pub(crate) mod submit;
 
 use std::{fmt::Display, io::Write, path::PathBuf, process::ExitCode};
 
@@ -21,7 +31,7 @@ use crate::{
 
 /// Hand it a repository and an instruction; an agent works on it in a container of its own; take a patch away.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -33,6 +43,22 @@ pub(crate) enum Command {
     Serve(serve::ServeArgs),
     /// Run one task from the terminal: progress on stderr, the patch on stdout
     Run(run::RunArgs),
+    /// Hand a task to a server and leave; prints its id
+    Submit(submit::SubmitArgs),
+    /// List the tasks of a server, the newest first
+    List(list::ListArgs),
+    /// Show where a task stands and what came of it
+    Show(show::ShowArgs),
+    /// Show what happened in a task, or one of its files; -f goes on until it ends
+    Logs(logs::LogsArgs),
+    /// Print the patch of a task
+    Diff(patch::DiffArgs),
+    /// Put the patch of a task onto the working copy at hand
+    Apply(patch::ApplyArgs),
+    /// Stop a task; what it did so far is kept
+    Cancel(act::ActArgs),
+    /// Start a task again; prints the id of the new one
+    Retry(act::ActArgs),
     /// Run the sample task: a small repository with a failing test
     Demo(demo::DemoArgs),
     /// Write training data: completed tasks as JSON lines, without secrets
@@ -43,6 +69,10 @@ pub(crate) enum Command {
     Backup(backup::BackupArgs),
     /// Put such a file into an empty data directory
     Restore(backup::RestoreArgs),
+    /// Print completions for a shell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(shell::ManArgs),
     /// The program inside a task's container
     Agent(Box<atelier_agent::cli::AgentArgs>),
 }
@@ -67,6 +97,10 @@ impl ConfigArgs {
         config::load(self.config.as_deref(), over)
     }
 }
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 the task failed, or its patch does not apply; 2 wrong usage; 3 the task was cancelled;
+4 the command could not do its work (no server, no Docker, wrong settings, a refusal).";
 
 /// Exit codes beside 0 (completed) and clap's 2 (wrong usage).
 pub(crate) const TASK_FAILED: u8 = 1;

@@ -25,6 +25,10 @@ pub(crate) fn run(arguments: &ServeArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return complain(error),
     };
+    #[cfg(debug_assertions)]
+    if let Some(file) = config::clock_file() {
+        crate::wall_clock::shifted::follow(file);
+    }
     telemetry::start(&config::log_filter("info"), config.server.log_format);
     block_on(serve(config))
 }

@@ -8,6 +8,7 @@ mod git_token;
 mod home;
 mod listing;
 mod raw;
+mod remote;
 mod resolve;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
@@ -29,6 +30,7 @@ pub(crate) use forge::{Forge, ForgeKind, Forges};
 pub(crate) use git_token::{GitToken, GitTokens};
 pub(crate) use home::leave_home;
 pub(crate) use listing::{ListedSetting, Origin};
+pub(crate) use remote::{SERVER_VARIABLE, TOKEN_VARIABLE, remote_server, remote_token};
 
 /// The settings of a running server.
 #[derive(Debug)]
@@ -349,4 +351,10 @@ pub(crate) struct Price {
 /// What the server logs: `$ATELIER_LOG` in the form of `tracing`'s `EnvFilter`, else `default`.
 pub(crate) fn log_filter(default: &str) -> String {
     std::env::var("ATELIER_LOG").ok().filter(|filter| !filter.is_empty()).unwrap_or_else(|| default.to_owned())
+}
+
+/// A file that says by how many seconds the clock of a server under test is ahead.
+#[cfg(debug_assertions)]
+pub(crate) fn clock_file() -> Option<PathBuf> {
+    std::env::var_os("ATELIER_TEST_CLOCK").map(PathBuf::from)
 }

@@ -8,13 +8,13 @@ use std::{
     path::Path,
 };
 
-use git2::{Index, MergeOptions, Oid, Repository, RepositoryInitOptions, Signature};
+use git2::{Index, MergeOptions, Oid, Repository, RepositoryInitOptions, Signature, Time};
 
 use super::{
     patch::wanted,
     snapshot::{Snapshot, SnapshotError, Snapshots, TreeFile, file_at, list, write_tree},
 };
-use crate::{domain::confirm_first::Change, redact};
+use crate::{domain::confirm_first::Change, redact, wall_clock};
 
 /// In the snapshots of a task: the source as it came in, and with its changes.
 const SOURCE: &str = "refs/atelier/source";
@@ -105,7 +105,7 @@ pub(crate) fn draft(
     if !files.is_empty() {
         return Ok(Drafted::HoldsSecret { files });
     }
-    let signature = Signature::now(&author.name, &author.email)?;
+    let signature = Signature::new(&author.name, &author.email, &Time::new(wall_clock::now().as_second(), 0))?;
     let tree = repository.find_tree(tree)?;
     let commit = repository.commit(None, &signature, &signature, message, &tree, &[&parent])?;
     Ok(Drafted::Commit { commit: commit.to_string(), changes })

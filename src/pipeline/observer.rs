@@ -120,6 +120,9 @@ impl Observer {
                 self.seen.remove(id);
                 return Ok(());
             }
+            if events.len() < PAGE as usize {
+                return Ok(());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ mod brain;
 mod browser;
 mod budgets;
 mod checks;
+mod commands;
 mod diff_page;
 mod docker_away;
 mod figures;

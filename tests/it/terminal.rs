@@ -9,21 +9,26 @@ use crate::harness::{Atelier, Settings, Zip, apply_patch, leap_year};
 
 /// Runs the program in a folder of its own and waits for it, off the async threads.
 async fn atelier(folder: &Path, arguments: &[&str]) -> Output {
+    atelier_with(folder, arguments, &[]).await
+}
+
+pub(crate) async fn atelier_with(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_atelier"));
     command.args(arguments).current_dir(folder).stdin(Stdio::null());
     // Nobody's key is spent by a test.
     for name in ["DOCKER_HOST", "ATELIER_LOG", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "DEEPSEEK_API_KEY"] {
         command.env_remove(name);
     }
+    command.envs(environment.iter().copied());
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A data directory whose path is short enough for sockets.
-fn short_folder() -> tempfile::TempDir {
+pub(crate) fn short_folder() -> tempfile::TempDir {
     tempfile::Builder::new().prefix("at").tempdir_in("/tmp").unwrap()
 }
 

@@ -86,6 +86,7 @@ pub(super) struct Hosted {
     settings: HostedSettings,
     base_url: String,
     http: reqwest::Client,
+    relays: relay::Relays,
 }
 
 impl HostedSettings {
@@ -111,7 +112,7 @@ impl Hosted {
             .connect_timeout(settings.timeouts.connect)
             .build()
             .map_err(|error| SettingsError::Client { name: name(), cause: error.to_string() })?;
-        Ok(Self { settings, base_url, http })
+        Ok(Self { settings, base_url, http, relays: relay::Relays::default() })
     }
 
     async fn ask(&self, request: &Request<'_>) -> Result<Answer, LlmError> {
@@ -119,7 +120,7 @@ impl Hosted {
         if self.settings.key().is_none() && self.settings.base_url.is_none() && kind != HostedKind::Ollama {
             return Err(trouble::key_missing(&self.settings));
         }
-        let relay = relay::Relay::open().map_err(|error| {
+        let relay = self.relays.take().map_err(|error| {
             trouble::unavailable(format!(
                 "the server cannot open a socket of its own ({error}): look at its limit of files"
             ))
@@ -154,6 +155,7 @@ impl Hosted {
             response = relay.client().exec_chat(target, outgoing::chat(kind, request), Some(&options)) => response,
             never = relay.serve(carry) => match never {},
         };
+        self.relays.give_back(relay);
         let read = match (failed.into_inner(), response) {
             (Some(error), _) => Err(error),
             (None, Ok(response)) => Ok(response),
@@ -197,7 +199,7 @@ impl Model for Hosted {
 
 impl fmt::Debug for Hosted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { settings, base_url, http: _ } = self;
+        let Self { settings, base_url, http: _, relays: _ } = self;
         formatter
             .debug_struct("Hosted")
             .field("name", &settings.name)

@@ -14,6 +14,7 @@ use std::{
     future::Future,
     io,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use bytes::Bytes;
@@ -23,17 +24,33 @@ use hyper::{Request, Response, body::Incoming, server::conn::http1, service::ser
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
 
-/// For one call. Dropping it closes both ends.
+/// For one call at a time. Dropping it closes both ends.
 pub(super) struct Relay {
     listener: UnixListener,
     client: Client,
+}
+
+/// Relays that wait for their next call: making one takes longer than the way through it. There are as many as calls were
+/// under way at once; one whose call was broken off is not kept.
+#[derive(Default)]
+pub(super) struct Relays(Mutex<Vec<Relay>>);
+
+impl Relays {
+    pub(super) fn take(&self) -> io::Result<Relay> {
+        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        waiting.map_or_else(Relay::open, Ok)
+    }
+
+    pub(super) fn give_back(&self, relay: Relay) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(relay);
+    }
 }
 
 /// What genai thinks it speaks to.
 pub(super) const ADDRESS: &str = "http://provider";
 
 impl Relay {
-    pub(super) fn open() -> io::Result<Self> {
+    fn open() -> io::Result<Self> {
         // A name that begins with a zero byte is no file: nothing to clean up, nothing in the way.
         let name = PathBuf::from(format!("\0atelier-{:032x}", rand::random::<u128>()));
         let listener = UnixListener::bind(&name)?;
@@ -72,6 +89,8 @@ fn client(name: &Path) -> Result<Client, String> {
     let http = reqwest::Client::builder()
         .unix_socket(name)
         .redirect(reqwest::redirect::Policy::none())
+        // The other end listens during a call only.
+        .pool_max_idle_per_host(0)
         // It never speaks TLS: loading the authorities of the machine would cost more than the call.
         .tls_certs_only([])
         .no_gzip()

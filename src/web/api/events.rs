@@ -14,7 +14,8 @@ use futures_util::{StreamExt, stream};
 use serde::Deserialize;
 
 use crate::{
-    domain::event::Event,
+    db::Db,
+    domain::{event::Event, task_id::TaskId},
     web::{
         AppState,
         error::{Problem, WebError},
@@ -31,6 +32,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(in crate::web) struct After {
     /// Only events after this number, as `Last-Event-ID` does.
     after: Option<u64>,
+    /// `false` for what has happened so far, without waiting for more.
+    follow: Option<bool>,
 }
 
 impl After {
@@ -65,6 +68,10 @@ pub(in crate::web) async fn get(
     Query(query): Query<After>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
+    if query.follow == Some(false) {
+        let so_far = stream::unfold((state.db.clone(), id, query.resume(&headers)), so_far);
+        return Ok(streamed(so_far.flatten(), viewer.dismissed(state.db)));
+    }
     let Some((feed, _)) = Feed::resume(&state, id, query.resume(&headers)).await? else {
         return Ok(StatusCode::NO_CONTENT.into_response());
     };
@@ -76,6 +83,18 @@ pub(in crate::web) async fn get(
         }
     });
     Ok(streamed(events.flatten(), viewer.dismissed(state.db)))
+}
+
+type Frames = stream::Iter<std::vec::IntoIter<Result<sse::Event, Infallible>>>;
+
+/// The next events that are stored already; `None` after the last.
+async fn so_far((db, id, after): (Db, TaskId, u64)) -> Option<(Frames, (Db, TaskId, u64))> {
+    const PAGE: u32 = 200;
+    let events = db.events_after(&id, after, PAGE).await;
+    let events = events.inspect_err(|error| tracing::error!(%error, "an event stream broke off")).ok()?;
+    let last = events.last()?.seq;
+    let frames: Vec<_> = events.iter().map(|event| Ok(frame(event))).collect();
+    Some((stream::iter(frames), (db, id, last)))
 }
 
 /// An event stream with signs of life, so that proxies and clients can tell a quiet task from a dead connection. It ends

@@ -3,6 +3,7 @@
 mod backups;
 mod bounds;
 mod cancelling;
+mod clock;
 mod disk;
 mod housekeeping;
 mod queue;
