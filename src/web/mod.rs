@@ -16,6 +16,7 @@ mod logs;
 mod notice;
 mod pace;
 mod pages;
+mod preferences;
 mod reading;
 mod router;
 mod security_headers;

@@ -14,7 +14,7 @@ use super::{
     AppState, api, assets, auth, error,
     error::WebError,
     hosts::{self, AllowedHosts},
-    language, logs, notice, pace, pages, security_headers,
+    language, logs, notice, pace, pages, preferences, security_headers,
     share::{self, Part},
     viewer,
 };
@@ -110,6 +110,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         open("/readyz", get(api::health::ready)),
         open("/login", get(pages::login::get).post(pages::login::post)),
         open("/invite/{token}", get(pages::invite::get).post(pages::invite::post)),
+        open("/preferences", post(pages::preferences::post)),
         open("/robots.txt", get(assets::robots)),
         open("/static/{name}", get(assets::get)),
     ]
@@ -148,6 +149,7 @@ pub(super) fn router(state: AppState) -> Router {
         .layer(from_fn_with_state(AllowedHosts::new(&state.config.server), hosts::check))
         .layer(CatchPanicLayer::custom(|panic| WebError::panic(panic).into_response()))
         .layer(from_fn(error::render))
+        .layer(from_fn(preferences::provide))
         .layer(from_fn(language::provide))
         .layer(from_fn(security_headers::set))
         .with_state(state)

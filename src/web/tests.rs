@@ -8,6 +8,7 @@ mod feedback;
 mod health;
 mod logs;
 mod people;
+mod preferences;
 mod reading;
 mod serving;
 mod shapes;

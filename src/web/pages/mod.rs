@@ -15,6 +15,7 @@ pub(super) mod login;
 pub(super) mod network;
 pub(super) mod new;
 pub(super) mod people;
+pub(super) mod preferences;
 pub(super) mod pull_request;
 pub(super) mod settings;
 pub(super) mod share;
