@@ -30,6 +30,7 @@ mod references;
 mod restarts;
 mod sandbox;
 mod secrets;
+mod sharing;
 mod step_protocol;
 mod terminal;
 mod training;
