@@ -27,6 +27,7 @@ mod pipeline;
 mod redact;
 mod remove_tree;
 mod sandbox;
+mod sign_in;
 mod telemetry;
 mod wall_clock;
 mod web;

@@ -27,6 +27,7 @@ use crate::{
         worker,
     },
     sandbox::{Engine, SandboxError},
+    sign_in::{self, SignIn},
     web,
 };
 
@@ -40,6 +41,7 @@ pub(crate) struct App {
     listener: TcpListener,
     instance: Instance,
     metrics: Metrics,
+    sign_in: SignIn,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,8 @@ pub(crate) enum BuildError {
     Db(#[from] DbError),
     #[error(transparent)]
     Models(#[from] SettingsError),
+    #[error("cannot prepare connections to [auth] providers: {0}")]
+    SignIn(#[from] sign_in::ClientError),
     #[error(transparent)]
     Script(#[from] ScriptError),
     #[error("cannot listen on {address}: {source}; choose another [server] bind")]
@@ -98,6 +102,7 @@ impl App {
             engine,
             serve_steps: Arc::new(|listener, session, done| Box::pin(web::serve_steps(listener, session, done))),
         };
+        let sign_in = SignIn::new(config.sign_in.clone())?;
         let bind = config.server.bind;
         let listen_error = |source| BuildError::Listen { address: bind, source };
         let listener = TcpListener::bind(bind).await.map_err(listen_error)?;
@@ -112,6 +117,7 @@ impl App {
             listener,
             instance,
             metrics,
+            sign_in,
         })
     }
 
@@ -152,7 +158,7 @@ impl App {
             self.pipeline.queue.clone(),
             self.config.clone(),
             self.pipeline.data_dir.clone(),
-            &self.admin_token,
+            web::WaysIn { admin_token: &self.admin_token, sign_in: self.sign_in },
             vitals,
             shutdown,
         );

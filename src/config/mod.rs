@@ -10,6 +10,7 @@ mod listing;
 mod raw;
 mod remote;
 mod resolve;
+mod sign_in;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -31,6 +32,7 @@ pub(crate) use git_token::{GitToken, GitTokens};
 pub(crate) use home::leave_home;
 pub(crate) use listing::{ListedSetting, Origin};
 pub(crate) use remote::{SERVER_VARIABLE, TOKEN_VARIABLE, remote_server, remote_token};
+pub(crate) use sign_in::{SignInKind, SignInProvider, SignInProviders};
 
 /// The settings of a running server.
 #[derive(Debug)]
@@ -43,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) retention: Retention,
     pub(crate) source: Source,
     pub(crate) forges: Forges,
+    pub(crate) sign_in: SignInProviders,
     pub(crate) export: Export,
     pub(crate) llm: Llm,
     /// All of it once more, for people.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     AgentNetwork, CommandPolicy, EditFormat, EngineCheck, ForgeKind, LogFormat, MetricsAccess, OnOom, Price,
-    ProviderKind, SetupNetwork, ToolCalls, UnknownPrice,
+    ProviderKind, SetupNetwork, SignInKind, ToolCalls, UnknownPrice,
 };
 use crate::domain::feedback::Ratings;
 
@@ -22,6 +22,8 @@ pub(super) struct RawConfig {
     pub(super) source: RawSource,
     #[serde(default)]
     pub(super) forge: BTreeMap<String, RawForge>,
+    #[serde(default)]
+    pub(super) auth: BTreeMap<String, RawSignIn>,
     pub(super) export: RawExport,
     pub(super) llm: RawLlm,
 }
@@ -134,6 +136,18 @@ pub(super) struct RawSource {
 pub(super) struct RawGitToken {
     pub(super) token_env: String,
     pub(super) username: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSignIn {
+    pub(super) kind: SignInKind,
+    pub(super) issuer: Option<String>,
+    pub(super) base_url: Option<String>,
+    pub(super) client_id: String,
+    pub(super) client_secret_env: String,
+    #[serde(default)]
+    pub(super) allowed: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -60,6 +60,7 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         },
         retention: retention(&raw.retention),
         forges: Forges::resolve(raw.forge, &source.address_policy)?,
+        sign_in: super::sign_in::resolve(raw.auth, &source.address_policy)?,
         source,
         llm,
     })

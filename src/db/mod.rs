@@ -11,6 +11,7 @@ mod copy;
 mod day_usage;
 mod events;
 mod feedback;
+mod identities;
 mod invites;
 mod migrations;
 mod people;
@@ -36,6 +37,7 @@ use crate::domain::task_id::TaskId;
 
 pub(crate) use api_tokens::ApiToken;
 pub(crate) use copy::copy;
+pub(crate) use identities::NewIdentity;
 pub(crate) use invites::{Invite, NewInvite};
 pub(crate) use people::{PasswordOf, Profile};
 pub(crate) use pull_requests::Consent;

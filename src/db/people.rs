@@ -120,7 +120,8 @@ impl Db {
         Ok(())
     }
 
-    /// Ends all that lets them in. Their tasks stay, and their name is free. The owner cannot be removed.
+    /// Ends all that lets them in; who they are elsewhere stays known, so that they do not come in by that. Their tasks stay,
+    /// and their name is free. The owner cannot be removed.
     pub(crate) async fn remove_person(&self, id: PersonId) -> Result<(), DbError> {
         self.write(move |transaction| {
             transaction.execute(
@@ -129,7 +130,7 @@ impl Db {
                 params![id.0, PersonId::OWNER.0, wall_clock::now().to_string()],
             )?;
             if id != PersonId::OWNER {
-                for table in ["sessions", "api_tokens", "identities"] {
+                for table in ["sessions", "api_tokens"] {
                     transaction.execute(&format!("DELETE FROM {table} WHERE person = ?1"), [id.0])?;
                 }
             }

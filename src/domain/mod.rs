@@ -1,6 +1,7 @@
 //! What the field's words mean here: tasks, sources, events, messages. No I/O.
 
 pub(crate) mod address;
+pub(crate) mod allowed_account;
 pub(crate) mod check;
 pub(crate) mod confirm_first;
 pub(crate) mod conversation;

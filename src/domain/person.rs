@@ -98,6 +98,16 @@ pub(crate) struct NotAnEmail;
 
 const MAX_EMAIL_BYTES: usize = 254;
 
+impl Email {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn domain(&self) -> &str {
+        self.0.split_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
 impl TryFrom<&str> for Email {
     type Error = NotAnEmail;
 

@@ -35,6 +35,12 @@ pub(super) enum WebError {
     OwnerOnly,
     #[error("{}", tr!("This is not done with an API token. Log in with a browser."))]
     NotForTokens,
+    #[error("{}", tr!("The sign-in was interrupted. Begin it again on the login page."))]
+    SignInLost,
+    #[error("{}", tr!("The sign-in did not succeed. Try again; the log of the server has the reason."))]
+    SignInFailed,
+    #[error("{}", tr!("You signed in as {login}, but nobody here has invited you. Ask the owner of this server.", login = login))]
+    NotInvited { login: String },
     #[error("{}", tr!("Too many people are logging in at once. Try again in a moment."))]
     Busy,
     #[error("{}", tr!("Too many failed tries from your address. Wait a minute, then try again."))]
@@ -94,9 +100,10 @@ impl WebError {
             Self::ShareExpired => StatusCode::GONE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooManyTries | Self::QueueFull { .. } | Self::PersonQueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::CrossOrigin | Self::OwnerOnly | Self::NotForTokens => StatusCode::FORBIDDEN,
+            Self::CrossOrigin | Self::OwnerOnly | Self::NotForTokens | Self::NotInvited { .. } => StatusCode::FORBIDDEN,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Malformed(_) | Self::SignInLost => StatusCode::BAD_REQUEST,
+            Self::SignInFailed => StatusCode::BAD_GATEWAY,
             Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::ArchiveTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -121,6 +128,9 @@ impl WebError {
             Self::OwnerOnly => "owner_only",
             Self::NotForTokens => "not_for_tokens",
             Self::Busy => "busy",
+            Self::SignInLost => "sign_in_lost",
+            Self::SignInFailed => "sign_in_failed",
+            Self::NotInvited { .. } => "not_invited",
             Self::TooManyTries => "too_many_tries",
             Self::CrossOrigin => "cross_origin",
             Self::UnknownHost => "unknown_host",
@@ -313,7 +323,10 @@ fn page(error: &WebError) -> Response {
         title: title(status),
         status: status.as_u16(),
         detail: &detail,
-        log_in: matches!(error, WebError::Unauthorized),
+        log_in: matches!(
+            error,
+            WebError::Unauthorized | WebError::SignInLost | WebError::SignInFailed | WebError::NotInvited { .. }
+        ),
     };
     match page.render() {
         Ok(page) => Html(page).into_response(),

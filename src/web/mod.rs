@@ -32,4 +32,4 @@ mod waiting;
 
 pub(crate) use serve::serve;
 pub(crate) use socket::serve as serve_steps;
-pub(crate) use state::{AppState, Vitals};
+pub(crate) use state::{AppState, Vitals, WaysIn};

@@ -111,6 +111,8 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         open("/login", get(pages::login::get).post(pages::login::post)),
         open("/invite/{token}", get(pages::invite::get).post(pages::invite::post)),
         open("/preferences", post(pages::preferences::post)),
+        open("/login/{provider}", get(pages::sign_in::begin)),
+        open("/login/{provider}/callback", get(pages::sign_in::finish)),
         open("/robots.txt", get(assets::robots)),
         open("/static/{name}", get(assets::get)),
     ]

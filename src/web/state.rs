@@ -14,6 +14,7 @@ use crate::{
     metrics::Metrics,
     pipeline::{obstacle::Obstacles, publisher::Publisher, queue::Queue},
     sandbox::Engine,
+    sign_in::SignIn,
 };
 
 /// How the server fares.
@@ -23,6 +24,13 @@ pub(crate) struct Vitals {
     pub(crate) obstacles: watch::Receiver<Obstacles>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Engine,
+}
+
+/// By what people get in, besides their passwords and tokens.
+#[derive(Debug)]
+pub(crate) struct WaysIn<'a> {
+    pub(crate) admin_token: &'a SecretString,
+    pub(crate) sign_in: SignIn,
 }
 
 #[derive(Clone)]
@@ -35,6 +43,7 @@ pub(crate) struct AppState {
     pub(super) gate: Arc<Gate>,
     /// Who comes with share links.
     pub(super) visits: Arc<Visits>,
+    pub(super) sign_in: SignIn,
     pub(super) vitals: Vitals,
     /// Cancelled when the server begins to stop: event streams end, submissions are refused.
     pub(super) shutdown: CancellationToken,
@@ -46,13 +55,14 @@ impl AppState {
         queue: Queue,
         config: Arc<Config>,
         data_dir: DataDir,
-        admin_token: &SecretString,
+        ways_in: WaysIn<'_>,
         vitals: Vitals,
         shutdown: CancellationToken,
     ) -> Self {
         let behind_tls = config.server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
-        let gate = Arc::new(Gate::new(admin_token, behind_tls));
+        let gate = Arc::new(Gate::new(ways_in.admin_token, behind_tls));
         let publisher = Publisher::new(db.clone(), config.clone(), data_dir.clone());
-        Self { db, queue, publisher, config, data_dir, gate, visits: Arc::new(Visits::new()), vitals, shutdown }
+        let visits = Arc::new(Visits::new());
+        Self { db, queue, publisher, config, data_dir, gate, visits, sign_in: ways_in.sign_in, vitals, shutdown }
     }
 }

@@ -31,6 +31,7 @@ mod restarts;
 mod sandbox;
 mod secrets;
 mod sharing;
+mod sign_in;
 mod step_protocol;
 mod terminal;
 mod training;

@@ -4,6 +4,7 @@ mod attempts;
 mod password;
 mod secret;
 mod session;
+mod under_way;
 
 use std::time::Duration;
 
@@ -31,7 +32,8 @@ use crate::{
 pub(super) use attempts::{Attempts, Source};
 pub(super) use password::{NewPassword, Passwords};
 pub(super) use secret::{Minted, hash};
-pub(super) use session::{close_session, open_session};
+pub(super) use session::{close_session, cookie_of, open_session};
+pub(super) use under_way::UnderWay;
 
 const SEEN_PAUSE: Duration = Duration::from_mins(5);
 /// Wrong tokens from one address in a minute.
@@ -43,8 +45,9 @@ pub(super) struct Gate {
     token_hash: SecretHash,
     attempts: Attempts,
     pub(super) passwords: Passwords,
+    pub(super) under_way: UnderWay,
     /// Cookies are for https only.
-    behind_tls: bool,
+    pub(super) behind_tls: bool,
 }
 
 impl Gate {
@@ -53,6 +56,7 @@ impl Gate {
             token_hash: hash(admin_token.expose_secret()),
             attempts: Attempts::at_most(MAX_FAILURES),
             passwords: Passwords::default(),
+            under_way: UnderWay::default(),
             behind_tls,
         }
     }

@@ -52,12 +52,17 @@ pub(super) fn session_of(headers: &HeaderMap) -> Option<SecretHash> {
     token(headers).map(hash)
 }
 
-fn token(headers: &HeaderMap) -> Option<&str> {
+/// A cookie of the request.
+pub(in crate::web) fn cookie_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
     cookies
         .flat_map(|header| header.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
+}
+
+fn token(headers: &HeaderMap) -> Option<&str> {
+    cookie_of(headers, COOKIE_NAME)
 }
 
 fn cookie(state: &AppState, token: &str, lifetime: SignedDuration) -> Option<HeaderValue> {

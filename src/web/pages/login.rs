@@ -28,6 +28,8 @@ struct LoginPage<'a> {
     message: Option<&'static str>,
     /// The token was tried, not a name.
     by_token: bool,
+    /// Where else one can sign in.
+    providers: Vec<&'a str>,
 }
 
 /// Either a token or a name with a password.
@@ -50,7 +52,7 @@ pub(in crate::web) async fn get(
         return log_in(&state, peer, &headers, LoginForm { name: None, password: None, ..query }).await;
     }
     let next = local_path(query.next.as_deref());
-    page(&LoginPage { next, name: "", message: None, by_token: false })
+    page(&LoginPage { next, name: "", message: None, by_token: false, providers: state.sign_in.providers().collect() })
 }
 
 pub(in crate::web) async fn post(
@@ -102,7 +104,8 @@ async fn log_in(
             } else {
                 tr!("Name and password do not fit together. Check both, then try again.")
             };
-            let form = page(&LoginPage { next, name: &name, message: Some(message), by_token })?;
+            let providers = state.sign_in.providers().collect();
+            let form = page(&LoginPage { next, name: &name, message: Some(message), by_token, providers })?;
             Ok((StatusCode::UNAUTHORIZED, form).into_response())
         }
         Err(error) => Err(error),

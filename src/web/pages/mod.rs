@@ -20,6 +20,7 @@ pub(super) mod pull_request;
 pub(super) mod settings;
 pub(super) mod share;
 pub(super) mod shared;
+pub(super) mod sign_in;
 pub(super) mod source;
 mod story;
 mod surroundings;

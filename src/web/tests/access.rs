@@ -18,7 +18,7 @@ const UNKNOWN_LINK: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 const HTML: &str = "text/html,application/xhtml+xml";
 
-fn example(path: &str) -> String {
+pub(super) fn example(path: &str) -> String {
     path.replace("{id}", "20261120_abcdefghijkl")
         .replace("{*name}", "diff.patch")
         .replace("{*path}", "src/main.rs")

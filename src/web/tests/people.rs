@@ -354,3 +354,59 @@ async fn r59_one_person_cannot_fill_the_queue() {
         assert_eq!(site.post_json("/api/tasks", GIT).await.status, StatusCode::CREATED, "the owner may");
     }
 }
+
+#[tokio::test]
+async fn r53_no_form_of_another_site_is_taken_and_looking_changes_nothing() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let id = submitted(&site, &owner).await;
+    let stored = || {
+        let read = |end: &str| std::fs::read(format!("{}{end}", site.state.data_dir.database().display())).unwrap();
+        (read(""), read("-wal"))
+    };
+    let before = stored();
+    for (method, path, _) in routes(&site).await {
+        let path = super::access::example(path).replace("20261120_abcdefghijkl", id.as_str());
+        if method == Method::GET && path != "/live" && !path.ends_with("/live") && !path.ends_with("/events") {
+            owner.get(&site, &path).await;
+        }
+        if method == Method::POST {
+            for (name, value) in [("sec-fetch-site", "cross-site"), ("origin", "https://evil.example")] {
+                let mut request = owner.request(method.clone(), &path).body(Body::empty()).unwrap();
+                request.headers_mut().remove("sec-fetch-site");
+                request.headers_mut().insert(name, value.parse().unwrap());
+                assert_eq!(site.send(request).await.status, StatusCode::FORBIDDEN, "{method} {path} {name}");
+            }
+        }
+    }
+    assert!(stored() == before, "something was written");
+}
+
+#[tokio::test]
+async fn r57_a_path_that_leads_out_leads_nowhere() {
+    let site = Site::new().await;
+    let anna = site.person("Anna").await;
+    let id = submitted(&site, &anna).await;
+    let logs = site.state.data_dir.task_logs(&id);
+    std::fs::create_dir_all(&logs).unwrap();
+    std::fs::write(site.state.data_dir.path().join("canary"), "canary-5512").unwrap();
+    for name in [
+        "../../canary",
+        "..%2f..%2fcanary",
+        "%2e%2e/%2e%2e/canary",
+        "..%5c..%5ccanary",
+        "%00",
+        "/etc/passwd",
+        "//etc/passwd",
+        "a/../../../canary",
+    ] {
+        for base in [format!("/logs/{id}"), format!("/tasks/{id}/source")] {
+            let answer = anna.api(&site, &format!("{base}/{name}")).await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{base}/{name}");
+            assert!(!answer.body.contains("canary-5512") && !answer.body.contains("root:"), "{base}/{name}");
+        }
+    }
+    for id in ["0", "-1", "99999999999999999999", "..", "%2e%2e", "20261120_AAAAAAAAAAAA"] {
+        assert_eq!(anna.api(&site, &format!("/api/tasks/{id}")).await.status, StatusCode::NOT_FOUND, "{id}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     pipeline::{obstacle::Obstacles, queue::Queue},
     sandbox::Engine,
-    web::{AppState, Vitals, auth::open_session, router::router},
+    web::{AppState, Vitals, WaysIn, auth::open_session, router::router},
 };
 
 pub(super) const TOKEN: &str = "the-admin-token";
@@ -68,8 +68,9 @@ impl Site {
         let (obstacles, seen) = watch::channel(Obstacles::from([]));
         let engine = Engine::new(config.sandbox.clone(), "tests".to_owned(), PathBuf::new());
         let vitals = Vitals { obstacles: seen, metrics: Metrics::new(), engine };
-        let token = SecretString::from(TOKEN);
-        let state = AppState::new(db, queue, config, data_dir, &token, vitals, CancellationToken::new());
+        let sign_in = crate::sign_in::SignIn::new(config.sign_in.clone()).unwrap();
+        let ways_in = WaysIn { admin_token: &SecretString::from(TOKEN), sign_in };
+        let state = AppState::new(db, queue, config, data_dir, ways_in, vitals, CancellationToken::new());
         Self { router: router(state.clone()), state, folder, obstacles }
     }
 
