@@ -31,9 +31,71 @@ clear.addEventListener("click", () => {
   archive.dispatchEvent(new Event("change"));
 });
 
+// A URL is judged by the server while it is typed; once it is a good one, its branches and tags are offered.
+const url = document.getElementById("git_url");
+const ref = document.getElementById("git_ref");
+const refs = document.getElementById("refs");
+const urlState = document.getElementById("git_url-state");
+let asking = null;
+let pause = 0;
+let listed = null;
+
+async function ask(more) {
+  const body = new URLSearchParams({ git_url: url.value.trim(), ...more });
+  const answer = await fetch("/new/repository", { method: "POST", body, signal: asking.signal });
+  return answer.ok && !answer.redirected ? answer.json() : null;
+}
+
+const wait = (ms) => new Promise((done) => { clearTimeout(pause); pause = setTimeout(done, ms); });
+
+async function lookAtUrl() {
+  asking?.abort();
+  asking = new AbortController();
+  const typed = url.value.trim();
+  if (typed === listed) return;
+  urlState.textContent = "";
+  refs.replaceChildren();
+  ref.placeholder = ref.dataset.placeholder;
+  listed = null;
+  try {
+    await wait(300);
+    if (!typed) return say("git_url", "");
+    const judged = await ask({});
+    if (!judged) return;
+    say("git_url", judged.error ?? "");
+    if (judged.error) return;
+    await wait(400);
+    urlState.textContent = tr("looking for branches and tags");
+    const found = await ask({ refs: "yes" });
+    if (!found) return void (urlState.textContent = "");
+    urlState.textContent = found.remark ?? tr("{n} branches and tags", { n: found.refs.length });
+    if (found.remark) return;
+    listed = typed;
+    refs.replaceChildren(...found.refs.map((name) => Object.assign(document.createElement("option"), { value: name })));
+    if (found.default) ref.placeholder = found.default;
+  } catch (error) {
+    // Typed on meanwhile, or no connection: sending the form will tell.
+    if (error.name !== "AbortError") urlState.textContent = "";
+  }
+}
+url.addEventListener("input", lookAtUrl);
+if (url.value) lookAtUrl();
+
+for (const recent of document.querySelectorAll(".recent a")) {
+  recent.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    url.value = recent.dataset.url;
+    ref.value = recent.dataset.ref;
+    say("source", "");
+    lookAtUrl();
+    url.focus();
+  });
+}
+
 let depth = 0;
 const holdsFiles = (event) => [...event.dataTransfer.types].includes("Files");
-addEventListener("dragenter", (event) => { if (holdsFiles(event)) { depth += 1; document.body.classList.add("dropping"); } });
+addEventListener("dragenter", (event) => { if (holdsFiles(event)) { depth += 1; document.body.dataset.drop = form.dataset.drop; document.body.classList.add("dropping"); } });
 addEventListener("dragleave", () => { depth = Math.max(0, depth - 1); if (depth === 0) document.body.classList.remove("dropping"); });
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", (event) => {

@@ -58,6 +58,8 @@ function morph(there, fresh) {
     if (!isKept(name) && there.getAttribute(name) !== value) there.setAttribute(name, value);
   for (const { name } of [...there.attributes])
     if (!isKept(name) && !fresh.hasAttribute(name)) there.removeAttribute(name);
+  // Its children are the page's own.
+  if ("keeps" in there.dataset) return;
   const named = new Map([...there.children].filter((child) => child.id).map((child) => [child.id, child]));
   const wanted = new Set([...fresh.children].map((child) => child.id));
   let next = there.firstChild;

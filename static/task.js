@@ -21,8 +21,45 @@ function place(html) {
     const there = piece.id && document.getElementById(piece.id);
     if (there) morph(there, piece);
     else if (piece.localName === "li") story.append(piece);
+    if (piece.dataset.holds) hold(there ?? piece);
   }
 }
+
+// What was read in a row goes into the line that tells of it, which takes the place of the first.
+function hold(line) {
+  const inside = line.querySelector("ol");
+  for (const id of line.dataset.holds.split(" ")) {
+    const block = document.getElementById(id);
+    if (!block || inside.contains(block)) continue;
+    if (inside.children.length === 0 && block.parentElement === story) story.insertBefore(line, block);
+    move(inside, block, null);
+  }
+}
+
+// A link to a step is put into the address; nothing is loaded again.
+document.addEventListener("click", (event) => {
+  const anchor = event.target.closest(".anchor");
+  if (!anchor || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  history.replaceState(null, "", anchor.search);
+  location.hash = anchor.hash;
+  stay();
+});
+
+// The reader looks at something: the page does not run away from under it.
+function stay() {
+  following = false;
+  follow.hidden = !page.dataset.live;
+}
+
+function showTarget() {
+  const target = location.hash.length > 1 && document.getElementById(location.hash.slice(1));
+  if (!target) return;
+  for (let outer = target.closest("details"); outer; outer = outer.parentElement.closest("details")) outer.open = true;
+  target.scrollIntoView({ block: "center" });
+  stay();
+}
+addEventListener("hashchange", showTarget);
 
 function connect() {
   const events = new EventSource(`${page.dataset.live}?after=${page.dataset.last}`);
@@ -57,7 +94,7 @@ async function readLog() {
       if (!answer.ok || answer.redirected) return;
       const rows = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-end]");
       const atEnd = text.scrollTop + text.clientHeight >= text.scrollHeight - 30;
-      setup.hidden = false;
+      setup.hidden &&= rows.children.length === 0;
       setup.dataset.end = rows.dataset.end;
       goesOn = rows.dataset.goesOn === "true";
       // A line that had no end yet comes again, with more of it.
@@ -84,6 +121,7 @@ function log() {
 }
 
 text.scrollTop = text.scrollHeight;
+showTarget();
 if (page.dataset.live) {
   connect();
   log();

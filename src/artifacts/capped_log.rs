@@ -79,8 +79,17 @@ impl CappedLog {
         let skipped = self.tail.len().saturating_sub(QUOTED_BYTES);
         let bytes: Vec<u8> = self.tail.iter().copied().skip(skipped).collect();
         let text = String::from_utf8_lossy(&bytes);
-        text.chars().filter(|c| !c.is_control() || *c == '\n').collect::<String>().trim().to_owned()
+        without_colours(&text).chars().filter(|c| !c.is_control() || *c == '\n').collect::<String>().trim().to_owned()
     }
+}
+
+/// A message has no colours: sequences such as `ESC [ 31 m` go, with what they hold.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |plain, part| {
+        plain + part.trim_start_matches(|c: char| !matches!(c, '@'..='~' | '\n')).get(1..).unwrap_or_default()
+    })
 }
 
 #[cfg(test)]
@@ -99,6 +108,12 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("0123456789\n[truncated 7 bytes]\nxxx"), "{}", &text[..60]);
         assert!(text.ends_with("the end") && log.tail().ends_with("the end"));
+    }
+
+    #[test]
+    fn the_end_for_a_message_has_no_colours() {
+        assert_eq!(without_colours("\x1b[1;31merror:\x1b[0m no\x1b["), "error: no");
+        assert_eq!(without_colours("plain [1] text"), "plain [1] text");
     }
 
     #[test]

@@ -37,15 +37,28 @@ impl Db {
         .await
     }
 
-    /// The changes of status and stage, in order: the outline of a task, however long its log is.
+    /// The changes of status and stage, what was read of the repository's instructions, and how checks and references
+    /// stand, in order: the outline of a task, however long its log is.
     pub(crate) async fn outline(&self, id: &TaskId) -> Result<Vec<Event>, DbError> {
         let id = id.clone();
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT seq, at, body FROM events
-                 WHERE task_id = ?1 AND json_extract(body, '$.kind') IN ('status', 'stage') ORDER BY seq",
+                 WHERE task_id = ?1 AND json_extract(body, '$.kind') IN ('status', 'stage', 'agents_file', 'checks', 'references')
+                 ORDER BY seq",
             )?;
             collect(statement.query([id.as_str()])?)
+        })
+        .await
+    }
+
+    /// What happened last.
+    pub(crate) async fn newest_event(&self, id: &TaskId) -> Result<Option<Event>, DbError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT seq, at, body FROM events WHERE task_id = ?1 ORDER BY seq DESC LIMIT 1")?;
+            Ok(collect(statement.query([id.as_str()])?)?.pop())
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Tasks: submit, claim, move on, end. A task that has ended never changes again, but
 //! for what people think of it and how it is published.
 
-use rusqlite::{Connection, OptionalExtension, Row, ToSql, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Db, DbError, Unfinished, events, feedback, turns, unfinished};
@@ -18,28 +18,12 @@ use crate::{
     redact, wall_clock,
 };
 
-/// Which tasks to list, newest first.
-#[derive(Debug, Clone)]
-pub(crate) struct TaskFilter {
-    pub(crate) scope: Scope,
-    pub(crate) status: Option<Status>,
-    /// Only tasks submitted before this one: the cursor of a page.
-    pub(crate) before: Option<TaskId>,
-    pub(crate) limit: u32,
-}
-
 /// How many tasks may wait.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct QueueRoom {
     pub(crate) of_all: u64,
     /// Of the person whose task it is; `None` sets no limit of their own.
     pub(crate) of_one: Option<u64>,
-}
-
-impl TaskFilter {
-    pub(crate) fn new(scope: Scope, limit: u32) -> Self {
-        Self { scope, status: None, before: None, limit }
-    }
 }
 
 /// How a task ends.
@@ -99,39 +83,6 @@ impl Db {
             let mut statement = connection.prepare_cached("SELECT owner FROM tasks WHERE id = ?1")?;
             let owner = statement.query_row([id.as_str()], |row| row.get(0)).optional()?;
             Ok(owner.is_some_and(|owner| scope.contains(PersonId(owner))))
-        })
-        .await
-    }
-
-    pub(crate) async fn tasks(&self, filter: TaskFilter) -> Result<Vec<Task>, DbError> {
-        self.read(move |connection| {
-            let (owner, status) = (filter.scope.person().map(|person| person.0), filter.status.map(Status::as_str));
-            let before = filter.before.as_ref().map(TaskId::as_str);
-            let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &filter.limit)];
-            // Conditions that are not there leave the indexes of the others to be used.
-            let mut conditions = vec!["TRUE"];
-            if let Some(owner) = &owner {
-                values.push((":owner", owner));
-                conditions.push("owner = :owner");
-            }
-            if let Some(status) = &status {
-                values.push((":status", status));
-                conditions.push("status = :status");
-            }
-            if let Some(before) = &before {
-                values.push((":before", before));
-                conditions.push("position < (SELECT position FROM tasks WHERE id = :before)");
-            }
-            let mut statement = connection.prepare_cached(&format!(
-                "SELECT * FROM tasks WHERE {} ORDER BY position DESC LIMIT :limit",
-                conditions.join(" AND ")
-            ))?;
-            let mut rows = statement.query(&*values)?;
-            let mut tasks = Vec::new();
-            while let Some(row) = rows.next()? {
-                tasks.push(from_row(row)?);
-            }
-            Ok(tasks)
         })
         .await
     }

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::clone::{CloneLimits, CloneRequest, ClonedCommit, clone};
+use super::clone_error::CloneError;
 use super::git_server::{GitServer, git, make_repository};
 use super::hostile_server::{Behaviour, HostileServer, PackedObject};
+use super::refs::{RemoteRefs, list_refs};
 use crate::domain::address::AddressPolicy;
 use crate::domain::failure::{Failure, FailureKind};
+use crate::domain::source::GitRef;
 
 struct Case {
     folder: TempDir,
@@ -49,6 +52,11 @@ impl Case {
         cloned.map_err(|error| error.failure())
     }
 
+    async fn refs(&self, url: &str) -> Result<RemoteRefs, CloneError> {
+        let policy = AddressPolicy::parse(&self.allowed).unwrap();
+        list_refs(&url.parse().unwrap(), None, &policy, &self.limits).await
+    }
+
     async fn refused(&self, url: &str) -> Failure {
         self.clone(url, None).await.unwrap_err()
     }
@@ -77,6 +85,10 @@ async fn a_branch_a_tag_a_commit_and_the_default_are_fetched() {
         assert!(!std::fs::read_to_string(case.code().join(".git/config")).unwrap().contains("atelier"));
         std::fs::remove_dir_all(case.code()).unwrap();
     }
+    let listed = case.refs(&server.url("r.git")).await.unwrap();
+    let names: Vec<_> = listed.names.iter().map(GitRef::as_str).collect();
+    assert_eq!((listed.default.unwrap().as_str(), &*names), ("main", &["main", "feature/x", "v1"][..]));
+    assert!(matches!(case.refs(&server.url("missing.git")).await, Err(CloneError::NotFound(_))));
     let id = "0123456789abcdef0123456789abcdef01234567";
     for missing in ["nope", id] {
         let failure = case.clone(&server.url("r.git"), Some(missing)).await.unwrap_err();

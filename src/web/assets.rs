@@ -25,6 +25,7 @@ static FAVICON: LazyLock<Asset> =
 static PAGE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("page", include_bytes!("../../static/page.js")));
 static TASK_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("task", include_bytes!("../../static/task.js")));
 static DIFF_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("diff", include_bytes!("../../static/diff.js")));
+static KEYS_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("keys", include_bytes!("../../static/keys.js")));
 static NEW_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("new", include_bytes!("../../static/new.js")));
 
 pub(super) fn style() -> &'static str {
@@ -38,6 +39,11 @@ pub(super) fn favicon() -> &'static str {
 /// Ticking times and the live list: on every page.
 pub(super) fn page_script() -> &'static str {
     &PAGE_SCRIPT.url
+}
+
+/// What keys do: on every page.
+pub(super) fn keys_script() -> &'static str {
+    &KEYS_SCRIPT.url
 }
 
 /// The live page of a task.
@@ -56,7 +62,7 @@ pub(super) fn new_script() -> &'static str {
 }
 
 pub(super) async fn get(Path(name): Path<String>) -> Result<Response, WebError> {
-    let assets = [&*STYLE, &*FAVICON, &*PAGE_SCRIPT, &*TASK_SCRIPT, &*DIFF_SCRIPT, &*NEW_SCRIPT];
+    let assets = [&*STYLE, &*FAVICON, &*PAGE_SCRIPT, &*KEYS_SCRIPT, &*TASK_SCRIPT, &*DIFF_SCRIPT, &*NEW_SCRIPT];
     let asset = assets.into_iter().find(|asset| asset.url.strip_prefix("/static/") == Some(&*name));
     let asset = asset.ok_or(WebError::NotFound)?;
     let caching = "public, max-age=31536000, immutable";

@@ -57,6 +57,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/", get(pages::list::get)),
         person("/live", get(pages::list::live)),
         person("/new", get(pages::new::get)),
+        person("/new/repository", post(pages::repository::post)),
         person("/tasks", upload(post(pages::new::post))),
         person("/tasks/{id}", get(pages::task::get)),
         person("/tasks/{id}/live", get(pages::live::get)),

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{auth::Gate, share::Visits};
+use super::{auth::Gate, pages::repository::Lookups, share::Visits};
 use crate::{
     config::Config,
     data_dir::DataDir,
@@ -45,6 +45,7 @@ pub(crate) struct AppState {
     pub(super) visits: Arc<Visits>,
     pub(super) sign_in: SignIn,
     pub(super) vitals: Vitals,
+    pub(super) lookups: Lookups,
     /// Cancelled when the server begins to stop: event streams end, submissions are refused.
     pub(super) shutdown: CancellationToken,
 }
@@ -62,7 +63,8 @@ impl AppState {
         let behind_tls = config.server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         let gate = Arc::new(Gate::new(ways_in.admin_token, behind_tls));
         let publisher = Publisher::new(db.clone(), config.clone(), data_dir.clone());
-        let visits = Arc::new(Visits::new());
-        Self { db, queue, publisher, config, data_dir, gate, visits, sign_in: ways_in.sign_in, vitals, shutdown }
+        let (visits, lookups) = (Arc::new(Visits::new()), Lookups::default());
+        let sign_in = ways_in.sign_in;
+        Self { db, queue, publisher, config, data_dir, gate, visits, sign_in, vitals, lookups, shutdown }
     }
 }

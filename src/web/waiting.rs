@@ -13,7 +13,7 @@ use crate::domain::{
 #[schema(as = QueuePlace)]
 pub(super) struct Waiting {
     /// 1 is the next to start.
-    position: u64,
+    pub(super) position: u64,
     /// What it waits for: `next` (it starts in a moment), `busy` (as many run as may), or what keeps every task from
     /// starting: `docker_unavailable`, `disk_reserve`, `day_budget`, `memory`, `starting`, `stopping`, or all for its model: `key_refused`.
     reason: &'static str,

@@ -16,6 +16,7 @@ mod harness;
 mod hostile;
 mod hostile_server;
 mod intake;
+mod journeys;
 mod machine;
 #[expect(dead_code, reason = "its faults are for the unit tests of `src/llm`")]
 mod model_server;

@@ -63,17 +63,8 @@ fn templates_hold_no_bare_words() {
         "Atelier", "Ctrl", "Enter", "Esc", "setup", "log", "patch", "curl", "git", "apply", "AGENTS", "md", "sh",
         "Shift",
     ];
-    const NOT_YET: &[&str] = &[
-        "list.html",
-        "list_row.html",
-        "new.html",
-        "task.html",
-        "task/state.html",
-        "task/block.html",
-        "settings.html",
-        "source.html",
-        "task/explanation.html",
-    ];
+    const NOT_YET: &[&str] =
+        &["task.html", "task/state.html", "task/block.html", "settings.html", "source.html", "task/explanation.html"];
     let mut bare = Vec::new();
     for file in files(&["templates"], "html") {
         if NOT_YET.iter().any(|name| file.ends_with(name)) {

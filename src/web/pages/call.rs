@@ -100,6 +100,13 @@ impl Call {
     }
 }
 
+impl Call {
+    /// Whether it only looks.
+    pub(super) fn reads(&self) -> bool {
+        matches!(&*self.name, "read_file" | "list_files" | "search_files")
+    }
+}
+
 impl CallBody {
     fn lines(&self) -> usize {
         match self {

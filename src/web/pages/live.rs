@@ -79,8 +79,8 @@ impl Telling {
         let Some(events) = events else { return Ok(None) };
         let events = self.links.reader.value(events)?;
         let mut html = String::new();
-        for event in &events {
-            html.push_str(&BlockPiece { block: &self.story.tell(event) }.render()?);
+        for block in events.iter().flat_map(|event| self.story.tell(event)) {
+            html.push_str(&BlockPiece { block: &block }.render()?);
         }
         let view = TaskView::load(&self.state, &self.task.id, self.links.clone()).await?;
         html.push_str(&StatePiece { view: &view }.render()?);

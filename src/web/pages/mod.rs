@@ -17,6 +17,8 @@ pub(super) mod new;
 pub(super) mod people;
 pub(super) mod preferences;
 pub(super) mod pull_request;
+mod readings;
+pub(super) mod repository;
 pub(super) mod settings;
 pub(super) mod share;
 pub(super) mod shared;

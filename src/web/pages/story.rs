@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     call::{Call, CallBody, Cut, Outcome},
     figures,
+    readings::{self, Readings},
     task_view::stage_word,
 };
 use crate::{
@@ -28,12 +29,15 @@ use crate::{
 pub(super) struct Story {
     /// Arguments of the calls that have not returned.
     pending: HashMap<u32, Value>,
+    readings: Readings,
 }
 
 /// A part of the story; an element of the page with this id.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) id: String,
+    /// The event that told it last.
+    pub(super) seq: u64,
     pub(super) at: Timestamp,
     pub(super) body: BlockBody,
 }
@@ -73,6 +77,13 @@ pub(super) enum BlockBody {
         call: Call,
         took: Option<String>,
     },
+    /// Calls that read one after the other. A live page has the blocks already, by their ids.
+    Readings {
+        holds: Vec<String>,
+        names: String,
+        calls: u64,
+        blocks: Vec<Block>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +107,8 @@ impl Tone {
     }
 }
 
-/// How far before a call's result the call itself may stand: calls go one after another.
-const LOOK_BACK: u32 = 20;
+/// How far before an event what belongs to it may stand: its call, or what was read before.
+const LOOK_BACK: u32 = 200;
 
 impl Story {
     /// A story that goes on after an event: it knows the calls that are still on their way there.
@@ -106,13 +117,20 @@ impl Story {
         let before = state.db.events_after(id, after.saturating_sub(LOOK_BACK.into()), LOOK_BACK).await?;
         for event in reader.value(before)? {
             if event.seq <= after {
-                story.tell(&event);
+                story.tell(&event).for_each(drop);
             }
         }
         Ok(story)
     }
 
-    pub(super) fn tell(&mut self, event: &Event) -> Block {
+    /// The block of an event, and the line that it is now a part of.
+    pub(super) fn tell(&mut self, event: &Event) -> impl Iterator<Item = Block> + use<> {
+        let block = self.block(event);
+        let line = self.readings.note(&block);
+        [block].into_iter().chain(line)
+    }
+
+    fn block(&mut self, event: &Event) -> Block {
         let (id, body) = match &event.body {
             EventBody::ModelAsked { step } => (format!("step-{step}"), BlockBody::Asked { step: *step }),
             EventBody::ModelReplied { step, text, usage, duration_ms, .. } => {
@@ -124,8 +142,8 @@ impl Story {
             EventBody::Critique { round, decision, comments, usage } => {
                 let figures = format!("{} · {}", tokens(*usage), figures::cost(*usage));
                 let verdict = match decision {
-                    CritiqueDecision::Accept => "accepted",
-                    CritiqueDecision::Revise => "sent back",
+                    CritiqueDecision::Accept => tr!("accepted"),
+                    CritiqueDecision::Revise => tr!("sent back"),
                 };
                 let comments = Some(comments.trim()).filter(|text| !text.is_empty()).map(Cut::new);
                 (format!("critique-{round}"), BlockBody::Critique { round: *round, verdict, comments, figures })
@@ -144,15 +162,14 @@ impl Story {
                 (format!("event-{}", event.seq), BlockBody::Mark { tone, text })
             }
         };
-        Block { id, at: event.at, body }
+        Block { id, seq: event.seq, at: event.at, body }
     }
 
     /// The whole of it, with every block in the place where it was first told.
     pub(super) fn tell_all(&mut self, events: &[Event]) -> Vec<Block> {
         let mut blocks: Vec<Block> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
-        for event in events {
-            let block = self.tell(event);
+        for block in events.iter().flat_map(|event| self.tell(event)) {
             if let Some(&place) = places.get(&block.id) {
                 blocks[place] = block;
             } else {
@@ -160,39 +177,48 @@ impl Story {
                 blocks.push(block);
             }
         }
-        blocks
+        readings::folded(blocks)
     }
 }
 
 fn tokens(usage: Usage) -> String {
-    format!("{} in · {} out", figures::count(usage.input_tokens), figures::count(usage.output_tokens))
+    let (read, written) = (figures::count(usage.input_tokens), figures::count(usage.output_tokens));
+    tr!("{read} in · {written} out", read = read, written = written)
 }
 
 fn mark(body: &EventBody) -> (Tone, String) {
     match body {
         EventBody::Status { status, failure } => match (status, failure) {
-            (Status::Queued, _) => (Tone::Note, "Submitted".to_owned()),
-            (Status::Running, _) => (Tone::Note, "Started".to_owned()),
-            (Status::Completed, _) => (Tone::Success, "Completed".to_owned()),
-            (Status::Cancelled, _) => (Tone::Warning, "Cancelled".to_owned()),
+            (Status::Queued, _) => (Tone::Note, tr!("Submitted").to_owned()),
+            (Status::Running, _) => (Tone::Note, tr!("Started").to_owned()),
+            (Status::Completed, _) => (Tone::Success, tr!("Completed").to_owned()),
+            (Status::Cancelled, _) => (Tone::Warning, tr!("Cancelled").to_owned()),
             (Status::Failed, Some(failure)) => {
-                (Tone::Failure, format!("Failed: {}", failure.kind.as_str().replace('_', " ")))
+                (Tone::Failure, tr!("Failed: {kind}", kind = failure.kind.as_str().replace('_', " ")))
             }
-            (Status::Failed, None) => (Tone::Failure, "Failed".to_owned()),
+            (Status::Failed, None) => (Tone::Failure, tr!("Failed").to_owned()),
         },
         EventBody::Stage { stage } => (Tone::Stage, stage_word(*stage).to_owned()),
         EventBody::Note { message } => (Tone::Note, message.clone()),
         EventBody::Warning { message } => (Tone::Warning, message.clone()),
         EventBody::SetupEnded { exit_code, duration_ms } => {
             let tone = if *exit_code == 0 { Tone::Note } else { Tone::Failure };
-            (tone, format!("setup.sh ended with exit code {exit_code} after {}", figures::milliseconds(*duration_ms)))
+            let took = figures::milliseconds(*duration_ms);
+            (tone, tr!("setup.sh ended with exit code {code} after {took}", code = exit_code, took = took))
         }
         EventBody::AgentsFile { path, bytes, cut_bytes: 0 } => {
-            (Tone::Note, format!("{path} was given to the model ({})", figures::bytes(*bytes)))
+            let size = figures::bytes(*bytes);
+            (Tone::Note, tr!("{path} was given to the model ({size})", path = path, size = size))
         }
         EventBody::AgentsFile { path, bytes, cut_bytes } => {
             let (all, cut) = (figures::bytes(*bytes), figures::bytes(*cut_bytes));
-            (Tone::Warning, format!("{path} was given to the model ({all}, of which {cut} were cut off)"))
+            let text = tr!(
+                "{path} was given to the model ({all}, of which {cut} were cut off)",
+                path = path,
+                all = all,
+                cut = cut
+            );
+            (Tone::Warning, text)
         }
         EventBody::Compacted { before_tokens, kept_messages } => {
             let kept = figures::plural(*kept_messages, "message", "messages");
@@ -204,7 +230,7 @@ fn mark(body: &EventBody) -> (Tone, String) {
                 ),
             )
         }
-        EventBody::SentBack { message } => (Tone::Note, format!("Sent back: {message}")),
+        EventBody::SentBack { message } => (Tone::Note, tr!("Sent back: {message}", message = message)),
         EventBody::References { references } => {
             let wrong = references.iter().filter(|checked| !checked.is_valid()).count() as u64;
             let all = figures::plural(references.len() as u64, "reference", "references");

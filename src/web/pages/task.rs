@@ -36,6 +36,8 @@ const PAGE: u32 = 400;
 pub(in crate::web) struct TaskQuery {
     /// Show the events before this number instead of the last ones.
     before: Option<u64>,
+    /// Show the events about this one.
+    at: Option<u64>,
 }
 
 #[derive(Template)]
@@ -58,9 +60,11 @@ pub(in crate::web) async fn get(
 ) -> Result<Response, WebError> {
     // The view comes last: it may show what the story does not yet, which the stream then tells.
     state.db.task(&id).await?;
-    let end = match query.before {
-        Some(before) => before.saturating_sub(1),
-        None => state.db.last_seq(&id).await?,
+    let last = state.db.last_seq(&id).await?;
+    let end = match (query.before, query.at) {
+        (Some(before), _) => before.saturating_sub(1).min(last),
+        (None, Some(at)) if at.saturating_add(PAGE.into()) <= last => at.saturating_add(u64::from(PAGE / 2)).min(last),
+        (None, _) => last,
     };
     let start = end.saturating_sub(PAGE.into());
     let mut events = state.db.events_after(&id, start, PAGE).await?;
@@ -69,7 +73,7 @@ pub(in crate::web) async fn get(
     let story = Story::resume(&state, &id, start, links.reader).await?.tell_all(&events);
     let setup_log = log::setup_log(state.data_dir.task_logs(&id), links.reader).await?;
     let view = TaskView::load(&state, &id, links).await?;
-    let is_live = query.before.is_none();
+    let is_live = end == last;
     let earlier = (start > 0).then_some(start + 1);
     page(&TaskPage { is_live, earlier, last: events.last().map_or(end, |event| event.seq), view, story, setup_log })
 }

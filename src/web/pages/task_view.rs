@@ -43,6 +43,8 @@ pub(super) struct TaskView {
     pub(super) explanation: Option<Explanation>,
     pub(super) pull_request: Option<PullRequestView>,
     pub(super) checks: Vec<CheckRun>,
+    /// What the model was given of the repository's instructions.
+    pub(super) instructions: Vec<Instructions>,
     /// That a limit in dollars cannot hold, and why.
     pub(super) cost_unknown: Option<String>,
     /// The counts of the changed files.
@@ -57,6 +59,14 @@ pub(super) struct TaskView {
 #[template(path = "task/state.html")]
 pub(super) struct StatePiece<'a> {
     pub(super) view: &'a TaskView,
+}
+
+/// An `AGENTS.md` that the model was given.
+pub(super) struct Instructions {
+    pub(super) path: String,
+    pub(super) bytes: u64,
+    /// Of these, what there was no room for.
+    pub(super) cut_bytes: u64,
 }
 
 pub(super) struct StageView {
@@ -84,20 +94,28 @@ impl TaskView {
     pub(super) async fn load(state: &AppState, id: &TaskId, links: TaskLinks) -> Result<Self, WebError> {
         let reader = links.reader;
         let task = reader.task(state.db.task(id).await?)?;
-        let outline = state.db.outline(id).await?;
-        let last = state.db.last_seq(id).await?;
-        let recent = reader.value(state.db.events_after(id, last.saturating_sub(1), 1).await?)?;
+        let outline = reader.value(state.db.outline(id).await?)?;
         let now = match task.status {
             Status::Queued => Some((why_it_waits(state, &task, reader).await?, task.created_at)),
-            Status::Running => recent.last().or(outline.last()).map(|event| (what_happens(event, &task), event.at)),
+            Status::Running => {
+                let newest = reader.value(state.db.newest_event(id).await?)?;
+                newest.map(|event| (what_happens(&event, &task), event.at))
+            }
             Status::Completed | Status::Failed | Status::Cancelled => None,
         };
         let cost_unknown = state.config.llm.unknown_price_of(&task.model);
-        let checks = if task.steps > 0 { reader.value(state.db.checks(id).await?)? } else { Vec::new() };
-        let explanation = match &task.summary {
-            Some(summary) => Some(Explanation::new(links.clone(), summary, state.db.references(id).await?)),
-            None => None,
-        };
+        let (mut checks, mut references, mut instructions) = (Vec::new(), Vec::new(), Vec::new());
+        for event in &outline {
+            match &event.body {
+                EventBody::Checks { checks: now } => checks.clone_from(now),
+                EventBody::References { references: now } => references.clone_from(now),
+                EventBody::AgentsFile { path, bytes, cut_bytes } => {
+                    instructions.push(Instructions { path: path.clone(), bytes: *bytes, cut_bytes: *cut_bytes });
+                }
+                _ => {}
+            }
+        }
+        let explanation = task.summary.as_ref().map(|summary| Explanation::new(links.clone(), summary, references));
         let folder = state.data_dir.task_logs(id);
         let patch = match task.diff {
             Some(_) => ChangedFiles::read(folder.clone(), reader).await?,
@@ -114,6 +132,7 @@ impl TaskView {
             now,
             explanation,
             checks,
+            instructions,
             cost_unknown,
             patch,
             artifacts,
@@ -137,6 +156,37 @@ impl TaskView {
     pub(super) fn whole_instruction(&self) -> Option<&str> {
         let text = self.task.instruction.as_str();
         (text != self.task.instruction.title()).then_some(text)
+    }
+
+    /// What it has used so far, in a few words.
+    pub(super) fn used(&self) -> Option<String> {
+        let steps = tr_count!(self.task.steps, "{n} step", "{n} steps");
+        (self.task.usage.tokens() > 0).then(|| format!("{steps} · {}", figures::cost(self.task.usage)))
+    }
+
+    pub(super) fn time_limit(&self) -> String {
+        let seconds = i64::try_from(self.task.limits.task_timeout_s).unwrap_or(i64::MAX);
+        tr!("of {limit}", limit = figures::duration(jiff::SignedDuration::from_secs(seconds)))
+    }
+
+    pub(super) fn tokens_read_and_written(&self) -> Option<String> {
+        let usage = self.task.usage;
+        let [read, cached, written] =
+            [usage.input_tokens, usage.cached_tokens, usage.output_tokens].map(figures::count);
+        let text =
+            || tr!("{read} read ({cached} cached), {written} written", read = read, cached = cached, written = written);
+        (usage.tokens() > 0).then(text)
+    }
+
+    pub(super) fn network_words(&self) -> String {
+        let hosts = self.network.len() as u64;
+        match self.refused_hosts() {
+            0 => tr_count!(hosts, "{n} host asked for through the proxy", "{n} hosts asked for through the proxy"),
+            refused => {
+                let hosts = figures::count(hosts);
+                tr!("{n} hosts asked for through the proxy, {refused} refused", n = hosts, refused = refused)
+            }
+        }
     }
 
     pub(super) fn took(&self) -> Option<String> {
@@ -163,10 +213,6 @@ impl TaskView {
 
     pub(super) fn comment(&self) -> Option<&str> {
         self.task.feedback.as_ref()?.comment.as_deref()
-    }
-
-    pub(super) fn host_count(&self) -> u64 {
-        self.network.len() as u64
     }
 
     pub(super) fn refused_hosts(&self) -> usize {
@@ -229,7 +275,8 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
             Some(end) => {
                 let is_where_it_failed = task.status == Status::Failed && task.stage == Some(stage);
                 let class = if is_where_it_failed { "failed" } else { "done" };
-                StageView { word, class, took: Some(figures::between(start, end)), since: None }
+                let took = figures::milliseconds(u64::try_from(end.duration_since(start).as_millis()).unwrap_or(0));
+                StageView { word, class, took: Some(took), since: None }
             }
         }
     };
@@ -245,7 +292,8 @@ async fn why_it_waits(state: &AppState, task: &Task, reader: Reader) -> Result<S
     }
 }
 
-fn what_happens(event: &Event, task: &Task) -> String {
+/// The newest event, as what is going on now.
+pub(super) fn what_happens(event: &Event, task: &Task) -> String {
     match &event.body {
         EventBody::ModelAsked { step } => tr!("Step {step}: {model} is thinking", step = step, model = task.model),
         EventBody::ToolCalled { step, name, arguments, .. } => {

@@ -66,13 +66,19 @@ fn source(git: Option<GitSource>, upload: Option<&Upload>, config: &Config) -> R
     }
 }
 
-fn git_source(git: GitSource, config: &Config) -> Result<Source, FieldError> {
-    let git_url: RepoUrl = git.git_url.parse().map_err(|error| FieldError::new("git_url", &error))?;
+/// Whether a repository may be fetched from there.
+pub(in crate::web) fn check_url(text: &str, config: &Config) -> Result<RepoUrl, FieldError> {
+    let git_url: RepoUrl = text.parse().map_err(|error| FieldError::new("git_url", &error))?;
     config
         .source
         .address_policy
         .check_url(&git_url)
         .map_err(|error| FieldError { kind: "address_not_allowed".to_owned(), ..FieldError::new("git_url", &error) })?;
+    Ok(git_url)
+}
+
+fn git_source(git: GitSource, config: &Config) -> Result<Source, FieldError> {
+    let git_url = check_url(&git.git_url, config)?;
     let git_ref = git.git_ref.filter(|text| !text.is_empty()).map(|text| text.parse()).transpose();
     let git_ref = git_ref.map_err(|error| FieldError::new("git_ref", &error))?;
     Ok(Source::Git { git_url, git_ref })

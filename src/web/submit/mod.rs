@@ -18,6 +18,7 @@ use crate::{
     host,
     pipeline::queue::SubmitError,
 };
+pub(super) use check::check_url;
 pub(super) use received::{Received, Typed};
 use upload::Upload;
 

@@ -16,6 +16,8 @@ use crate::{
 pub(in crate::web) struct Received {
     pub(in crate::web) typed: Typed,
     pub(in crate::web) upload: Option<Upload>,
+    /// Of the file that came, also when it is gone.
+    pub(in crate::web) archive_name: Option<String>,
     seen: BTreeSet<String>,
 }
 
@@ -66,6 +68,7 @@ impl Received {
         let upload = Upload::receive(state, field).await?;
         // A browser sends a file field that was left empty as a nameless file of no bytes.
         self.upload = (has_name || upload.bytes > 0).then_some(upload);
+        self.archive_name = self.upload.as_ref().map(|upload| upload.name.clone());
         Ok(())
     }
 }

@@ -78,7 +78,7 @@ async fn r57_lists_counts_usage_and_exports_hold_ones_own_tasks_only() {
     assert_eq!(ids(&site.get("/api/tasks").await), [of_owner.as_str(), his.as_str(), hers.as_str()]);
     let page = bob.get(&site, "/").await.body;
     assert!(page.contains(his.as_str()) && !page.contains(hers.as_str()) && !page.contains(&of_owner), "{page}");
-    assert!(page.contains("all <span class=\"count\">1</span>"), "{page}");
+    assert!(page.contains("queued <span class=\"count\">1</span>"), "{page}");
 
     assert_eq!(anna.api(&site, "/api/usage").await.json()["input_tokens"], 1200);
     assert_eq!(bob.api(&site, "/api/usage").await.json()["input_tokens"], 0);

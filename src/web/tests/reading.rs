@@ -234,3 +234,34 @@ async fn the_settings_name_their_origin_and_no_secret() {
     assert!(!page.body.contains("hunter2-canary") && !page.body.contains(&path), "a secret is shown");
     assert!(page.body.contains("<dt>Kernel</dt>") && page.body.contains("<dt>Docker Engine</dt>"));
 }
+
+#[tokio::test]
+async fn the_list_tells_what_runs_what_waits_and_what_has_ended() {
+    let site = Site::new().await;
+    let (ended, runs, waits) = (submitted(&site).await, submitted(&site).await, submitted(&site).await);
+    let db = &site.state.db;
+    db.claim_next(Vec::new()).await.unwrap();
+    db.end_task(&ended, crate::db::Ending::Completed).await.unwrap();
+    db.claim_next(Vec::new()).await.unwrap();
+    db.enter_stage(&runs, Stage::Fetch).await.unwrap();
+    db.append_event(&runs, EventBody::Note { message: "Receiving objects: 7%".to_owned() }).await.unwrap();
+    let list = page(&site, "/").await.body;
+    let place = |text: &str| list.find(text).unwrap_or_else(|| panic!("{text} in {list}"));
+    let row = |id: &TaskId| place(&format!("row-{id}"));
+    assert!(place("id=\"running\"") < row(&runs) && row(&runs) < place("Receiving objects: 7%"));
+    assert!(place("Receiving objects: 7%") < place("id=\"waiting\"") && place("id=\"waiting\"") < row(&waits));
+    assert!(row(&waits) < place("Next in line") && place("Next in line") < place("id=\"ended\""));
+    assert!(place("id=\"ended\"") < row(&ended));
+
+    for (query, found, missing) in [
+        ("status=queued", &waits, &runs),
+        (&*format!("find={}", &runs.as_str()[9..]), &runs, &waits),
+        ("status=completed&repository=https%3A%2F%2Fexample.org%2Fteam%2Ftool", &ended, &runs),
+    ] {
+        let list = page(&site, &format!("/?{query}")).await.body;
+        assert!(list.contains(&format!("row-{found}")) && !list.contains(&format!("row-{missing}")), "{query}: {list}");
+    }
+    for none in ["find=nothing+of+it", "repository=https%3A%2F%2Fexample.org%2Fx", "find=%22*("] {
+        assert!(page(&site, &format!("/?{none}")).await.body.contains("No tasks here."), "{none}");
+    }
+}

@@ -151,3 +151,45 @@ async fn nothing_is_taken_when_the_queue_is_full_or_the_server_stops() {
     );
     assert_eq!(std::fs::read_dir(site.state.data_dir.tasks()).unwrap().count(), 1);
 }
+
+#[tokio::test]
+async fn r16_a_url_is_judged_while_it_is_typed_and_nobody_is_asked_who_may_not_be() {
+    let site = Site::new().await;
+    let judged = async |url: &str| {
+        let body = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("git_url", url)
+            .append_pair("refs", "yes")
+            .finish();
+        let request = request(Method::POST, "/new/repository")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(Body::from(body));
+        site.send(request.unwrap()).await.json()["error"].as_str().unwrap_or("taken").to_owned()
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let here = listener.local_addr().unwrap();
+    for bad in [format!("http://{here}/a/b"), format!("https://{here}/a/b"), "https://169.254.169.254/a".to_owned()] {
+        assert!(judged(&bad).await.contains("allow_private_hosts"), "{bad}: {}", judged(&bad).await);
+    }
+    assert!(judged("ssh://example.org/a").await.contains("only https://"));
+    let asked = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await;
+    assert!(asked.is_err(), "nobody was asked");
+}
+
+#[tokio::test]
+async fn a_link_fills_the_form_and_a_file_has_to_be_chosen_again() {
+    let site = Site::new().await;
+    let link = "/new?git_url=https%3A%2F%2Fexample.org%2Fa%2Fb&git_ref=main&task=%3Cb%3E";
+    let form = site.send(request(Method::GET, link).body(Body::empty()).unwrap()).await.body;
+    assert!(form.contains(r#"value="https://example.org/a/b""#) && form.contains("&lt;b&gt;</textarea>"), "{form}");
+    let refused = site.post_form("/tasks", &[("task", "Look.")], Some(("my code.zip", b"no zip"))).await;
+    assert!(refused.body.contains("Choose my code.zip again"), "{}", refused.body);
+    // What was asked for once is a link the next time.
+    site.post_json("/api/tasks", r#"{"source": {"git_url": "https://example.org/a/b", "git_ref": "v1"}, "task": "x"}"#)
+        .await;
+    let form = site.send(request(Method::GET, "/new").body(Body::empty()).unwrap()).await.body;
+    assert!(
+        form.contains(r#"href="/new?git_url=https%3A%2F%2Fexample.org%2Fa%2Fb&#38;git_ref=v1""#)
+            || form.contains(r#"href="/new?git_url=https%3A%2F%2Fexample.org%2Fa%2Fb&amp;git_ref=v1""#),
+        "{form}"
+    );
+}

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use fantoccini::{Client, ClientBuilder, Locator};
+use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -45,7 +45,10 @@ impl Browser {
             format!("--user-data-dir={}", folder.path().join("profile").display()),
         ];
         let options = json!({ "args": arguments });
-        let capabilities = json!({ "goog:chromeOptions": options }).as_object().unwrap().clone();
+        let capabilities = json!({ "goog:chromeOptions": options, "goog:loggingPrefs": { "browser": "ALL" } })
+            .as_object()
+            .unwrap()
+            .clone();
         let mut builder = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());
         builder.capabilities(capabilities);
         let address = format!("http://127.0.0.1:{port}");
@@ -90,6 +93,56 @@ impl Browser {
         let outcome = tokio::time::timeout(PATIENCE, reading).await;
         let instead = || async { self.sees("body").await.text().await.unwrap() };
         assert!(outcome.is_ok(), "the page never shows {text:?}: {}", instead().await);
+    }
+}
+
+impl Browser {
+    /// Presses keys, wherever the focus is.
+    pub(crate) async fn types(&self, keys: &str) {
+        self.page.active_element().await.unwrap().send_keys(keys).await.unwrap();
+    }
+
+    /// Waits until the page does not show a text (any more).
+    pub(crate) async fn does_not_read(&self, text: &str) {
+        let reading = async {
+            while self.sees("body").await.text().await.map_or(true, |body| body.contains(text)) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, reading).await.is_ok(), "the page goes on showing {text:?}");
+    }
+
+    /// No error of a script, nothing that the policy of a page refused, nothing that could not be loaded.
+    pub(crate) async fn complains_of_nothing(&self) {
+        self.complains_of_nothing_but("nothing at all").await;
+    }
+
+    /// The same, but for complaints with these words.
+    pub(crate) async fn complains_of_nothing_but(&self, words: &str) {
+        let log = self.page.issue_cmd(ReadLog).await.unwrap();
+        let complaints: Vec<_> = log
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|entry| entry["level"] == "SEVERE")
+            .map(|entry| entry["message"].as_str().unwrap().to_owned())
+            .filter(|message| !message.contains(words))
+            .collect();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+}
+
+/// What the browser wrote to its console since it was asked last.
+#[derive(Debug)]
+struct ReadLog;
+
+impl WebDriverCompatibleCommand for ReadLog {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(json!({ "type": "browser" }).to_string()))
     }
 }
 

@@ -113,7 +113,12 @@ pub(in crate::web) async fn get(
         let content = read(&mut file, &query, &text)?;
         Ok::<_, io::Error>(Some((size, content)))
     });
-    let (size, content) = read.await??.ok_or(WebError::NotFound)?;
+    let (size, content) = match read.await?? {
+        Some(read) => read,
+        // Who follows a log may be there before its first line.
+        None if only_rows => (0, Content::Part(LogPart::default())),
+        None => return Err(WebError::NotFound),
+    };
     match content {
         Content::Part(part) if only_rows => page(&Rows { part, to: links.log_line(&name) }),
         content => {
