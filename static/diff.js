@@ -21,21 +21,34 @@ function rest(piece) {
   piece.style.containIntrinsicBlockSize = `auto ${piece.childElementCount * LINE_HEIGHT}px`;
 }
 
-const coming = new Map();
-function load(piece) {
+// Who scrolls quickly passes many pieces: two come at a time, the one that was met last first, and none that is far by then.
+const wanted = [];
+let coming = 0;
+const FAR = 2500;
+async function load(piece) {
   near.unobserve(piece);
-  if (!coming.has(piece)) coming.set(piece, bring(piece).catch(() => piece).finally(() => coming.delete(piece)));
-  return coming.get(piece);
+  wanted.push(piece);
+  while (coming < 2 && wanted.length > 0) {
+    const next = wanted.pop();
+    const { top, bottom } = next.getBoundingClientRect();
+    if (bottom < -FAR || top > innerHeight + FAR) {
+      near.observe(next);
+      continue;
+    }
+    coming += 1;
+    // What did not come keeps its link.
+    await bring(next).catch(() => {});
+    coming -= 1;
+  }
 }
 
 async function bring(piece) {
   const source = piece.closest(".file").dataset.src;
   const answer = await fetch(`${source}?only=piece&view=${diff.dataset.view}&from=${piece.dataset.from}`);
-  if (!answer.ok || answer.redirected) return piece;
+  if (!answer.ok || answer.redirected) return;
   const fresh = document.adoptNode(new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines"));
   rest(fresh);
   piece.replaceWith(fresh);
-  return fresh;
 }
 
 for (const piece of diff ? diff.querySelectorAll(".later") : []) expect(piece);
@@ -115,16 +128,18 @@ function changes() {
   return [...diff.querySelectorAll(".lines > div:not(.heading)")].filter((row) => isChanged(row) && !isChanged(row.previousElementSibling));
 }
 
-const keys = {
+const moves = {
   j: () => step(files.filter((file) => !file.hidden), 1),
   k: () => step(files.filter((file) => !file.hidden), -1),
   "]": () => step(changes(), 1),
   "[": () => step(changes(), -1),
   v: () => document.querySelector(".choice-of-view a:not([aria-current])").click(),
 };
-addEventListener("keydown", (event) => {
-  if (!diff || event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
-  keys[event.key]?.();
+if (diff) document.addEventListener("key", (event) => moves[event.detail.replace("diff:", "")]?.());
+// Where the frame of the page has no keys of its own.
+if (diff && !document.getElementById("keys")) addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
+  moves[event.key]?.();
 });
 
 // In two columns a selection takes the lines of one.

@@ -13,6 +13,7 @@ mod pack;
 #[cfg(test)]
 #[path = "../../tests/it/raw_zip.rs"]
 mod raw_zip;
+mod stream;
 mod tarball;
 #[cfg(test)]
 mod tests;
@@ -20,5 +21,6 @@ mod unpack;
 
 pub(crate) use error::ArchiveError;
 pub(crate) use pack::pack;
+pub(crate) use stream::{Packed, PackedKind, stream};
 pub(crate) use tarball::{pack_trees, unpack_trees};
 pub(crate) use unpack::{UnpackLimits, inspect, unpack};

@@ -18,7 +18,7 @@ use crate::{domain::confirm_first::Change, redact, wall_clock};
 
 /// In the snapshots of a task: the source as it came in, and with its changes.
 const SOURCE: &str = "refs/atelier/source";
-const RESULT: &str = "refs/atelier/result";
+pub(super) const RESULT: &str = "refs/atelier/result";
 const SUBMODULE: u32 = 0o160_000;
 
 /// Whose commit it is.

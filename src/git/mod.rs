@@ -24,6 +24,7 @@ mod refs;
 mod remote;
 mod remote_error;
 mod reserved_names;
+mod result_tree;
 mod snapshot;
 #[cfg(test)]
 mod snapshot_tests;
@@ -38,4 +39,5 @@ pub(crate) use named_files::NamedFiles;
 pub(crate) use refs::{RemoteRefs, list_refs};
 pub(crate) use remote::{Heads, Remote, RemoteRequest};
 pub(crate) use remote_error::RemoteError;
-pub(crate) use snapshot::{Snapshot, SnapshotError, SnapshotLimits, Snapshots};
+pub(crate) use result_tree::ResultTree;
+pub(crate) use snapshot::{Snapshot, SnapshotError, SnapshotLimits, Snapshots, TreeFile};

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{Atelier, Browser, Settings, Task, Zip},
+    harness::{Atelier, Browser, Settings, Task, Zip, sh},
     model_server::{ModelServer, Reply},
 };
 
@@ -114,5 +114,42 @@ async fn r46_r49_hostile_names_and_lines_of_a_patch_are_only_shown() {
         } else {
             assert_eq!(answer.status(), 404);
         }
+    }
+}
+
+#[tokio::test]
+async fn the_files_of_a_result_can_be_taken_home() {
+    let (model, atelier) = with_model().await;
+    let zip = Zip::new().file("keep.txt", "kept\n").file("gone.txt", "x\n").executable("run.sh", "#!/bin/sh\n");
+    let zip = zip.file("kind", "becomes a link").file("old.txt", &"a line\n".repeat(40));
+    let command = format!(
+        "rm gone.txt kind; ln -s keep.txt kind; mv old.txt new.txt; echo more >> run.sh; mkdir a; echo {BLUE} | base64 -d > a/logo.png; \
+         printf 'ends without' > a/end.txt; echo ü > 'a/ü <b>.txt'"
+    );
+    let id = Box::pin(changed(&atelier, &model, zip, &command)).await;
+    let answer = atelier.get(&format!("/tasks/{id}/result.zip")).await;
+    assert_eq!(answer.headers()["content-type"], "application/zip");
+    assert_eq!(answer.headers()["content-disposition"], format!("attachment; filename=\"{id}.zip\"").as_str());
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = answer.bytes().await.unwrap();
+    zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap().extract(folder.path()).unwrap();
+    let top = folder.path().join(&id);
+    let text = |name: &str| std::fs::read_to_string(top.join(name)).unwrap();
+    assert_eq!(
+        (text("keep.txt"), text("run.sh"), text("a/end.txt")),
+        ("kept\n".into(), "#!/bin/sh\nmore\n".into(), "ends without".into())
+    );
+    assert_eq!(text("new.txt"), "a line\n".repeat(40));
+    assert_eq!(text("a/ü <b>.txt"), "ü\n");
+    assert_eq!(std::fs::read_link(top.join("kind")).unwrap(), std::path::Path::new("keep.txt"));
+    assert_eq!(sh(&top, "base64 -w0 a/logo.png"), BLUE);
+    assert_eq!(
+        sh(&top, "test -x run.sh && ! test -e gone.txt && ! test -e old.txt && find . -mindepth 1 | wc -l"),
+        "8\n"
+    );
+    // What was unpacked for it goes again.
+    let left = || std::fs::read_dir(atelier.data_dir().join("tasks").join(&id)).unwrap().count();
+    while left() > 2 {
+        tokio::task::yield_now().await;
     }
 }

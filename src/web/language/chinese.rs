@@ -49,6 +49,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("Current password", "当前密码"),
     ("Dark", "深色"),
     ("Diff", "差异"),
+    ("Download all files as they are now (zip)", "下载修改后的全部文件（zip）"),
     ("Download it", "下载"),
     ("Download patch", "下载补丁"),
     ("Drop a zip or paste a Git URL, say what you want, and watch it happen.", "拖入 zip 或粘贴 Git URL，说出你的要求，然后看着它完成。"),

@@ -6,6 +6,7 @@ pub(super) mod file_view;
 mod image;
 mod layout;
 mod patch_file;
+mod result_zip;
 mod tree;
 
 use std::{
@@ -40,6 +41,7 @@ use image::Images;
 pub(in crate::web) use image::get as image;
 use layout::Layout;
 pub(super) use patch_file::PatchFile;
+pub(in crate::web) use result_zip::get as result_zip;
 
 /// Lines that come with the page, over all files.
 const ROWS: usize = 2000;
@@ -70,6 +72,7 @@ struct DiffPage {
     /// Brings the patch into a checkout.
     command: String,
     size: u64,
+    has_result: bool,
     tree: Vec<tree::Entry>,
     sections: Vec<Section>,
     earlier: Option<usize>,
@@ -88,13 +91,15 @@ pub(in crate::web) async fn get(
     let reader = links.reader;
     let logs = state.data_dir.task_logs(&id);
     let first = query.first.unwrap_or(1).max(1);
-    let source = state.data_dir.task(&id).source();
-    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Content>)>> {
+    let folder = state.data_dir.task(&id);
+    let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Content>, bool)>> {
         let Some(patch) = PatchFile::open(&logs, reader)? else { return Ok(None) };
-        let contents = contents(&patch, first, &source)?;
-        Ok(Some((patch, contents)))
+        let contents = contents(&patch, first, &folder.source())?;
+        // Nobody has looked through all files for secrets: they are not for visitors.
+        let has_result = !reader.is_visitor() && result_zip::can_be_made(&folder, patch.size);
+        Ok(Some((patch, contents, has_result)))
     });
-    let (patch, contents) = read.await??.ok_or(WebError::NotFound)?;
+    let (patch, contents, has_result) = read.await??.ok_or(WebError::NotFound)?;
     let files = &patch.contents.files;
     let counted = |count: fn(&FileEntry) -> u64| files.iter().map(count).sum();
     let section = |((file, n), Content { slots, images })| {
@@ -110,6 +115,7 @@ pub(in crate::web) async fn get(
         deletions: task.diff.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
         command: command(&base, &links),
         size: patch.size,
+        has_result,
         earlier: (first > 1).then(|| first.saturating_sub(FILES).max(1)),
         later: Some(first + FILES).filter(|next| *next <= files.len()),
         tree: tree::of(&sections),

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufReader},
+    io::{self, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError},
     time::{Instant, SystemTime},
@@ -42,6 +42,14 @@ impl PatchFile {
             kept((logs.to_owned(), size, metadata.modified()?), &file)?
         };
         Ok(Some(Self { file, size, contents }))
+    }
+
+    /// The patch as it is. Blocks.
+    pub(super) fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (&self.file).seek(SeekFrom::Start(0))?;
+        (&self.file).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 
     /// Lines of the file with this number, which counts from one. Blocks.
