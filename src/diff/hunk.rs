@@ -93,3 +93,44 @@ impl Hunk {
         blocks
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::diff::{self, looks::Look};
+
+    fn hunk(text: &str) -> Hunk {
+        let header = format!("--- a/x.rs\n+++ b/x.rs\n@@ -1,{0} +1,{0} @@\n", 99);
+        let mut diff = diff::parse(&format!("{header}{text}"), 100, Duration::from_mins(1));
+        diff.files.remove(0).piece.hunks.remove(0)
+    }
+
+    #[test]
+    fn lines_that_belong_together_stand_side_by_side() {
+        let hunk = hunk(
+            " fn f() {\n-    gone\n-    let a = 1;\n+    let a = 2;\n+    let new = true;\n+    more()\n }\n-end\n",
+        );
+        let text = |line: Option<&Line>| line.map_or("", |line| line.text.trim()).to_owned();
+        let rows: Vec<String> =
+            hunk.rows().iter().map(|row| format!("{} | {}", text(row.left), text(row.right))).collect();
+        insta::assert_snapshot!(rows.join("\n"), @r"
+        fn f() { | fn f() {
+        gone | 
+        let a = 1; | let a = 2;
+         | let new = true;
+         | more()
+        } | }
+        end | 
+        ");
+    }
+
+    #[test]
+    fn what_was_removed_does_not_colour_what_follows() {
+        let hunk = hunk(" let a = 1;\n-/* never closed\n+// a remark\n let b = \"text\";\n");
+        let looks = |at: usize| hunk.lines[at].looks.iter().map(|(_, look)| *look).collect::<Vec<_>>();
+        assert_eq!((looks(1), looks(2)), (vec![Look::Comment], vec![Look::Comment]));
+        assert_eq!(looks(3), [Look::Keyword, Look::Text]);
+    }
+}
