@@ -52,7 +52,7 @@ impl FileView {
         let header = &entry.header;
         Self {
             n,
-            anchor: anchor(header.path()),
+            anchor: anchor(header.path(), header.change),
             path: header.path().to_owned(),
             old_path: header.old_path_if_moved().map(str::to_owned),
             remarks: remarks(entry),
@@ -83,8 +83,13 @@ impl Slot {
     }
 }
 
-fn anchor(path: &str) -> String {
-    format!("f{}", &HEXLOWER.encode(&Sha256::digest(path))[..8])
+/// A file that becomes a link is deleted and made anew in one patch: the two have names of their own.
+fn anchor(path: &str, change: Change) -> String {
+    let mut hash = Sha256::new_with_prefix(path);
+    if change == Change::Deleted {
+        hash.update(b"\0");
+    }
+    format!("f{}", &HEXLOWER.encode(&hash.finalize())[..8])
 }
 
 fn remarks(entry: &FileEntry) -> Vec<String> {
