@@ -129,18 +129,13 @@ function changes() {
 }
 
 const moves = {
-  j: () => step(files.filter((file) => !file.hidden), 1),
-  k: () => step(files.filter((file) => !file.hidden), -1),
-  "]": () => step(changes(), 1),
-  "[": () => step(changes(), -1),
-  v: () => document.querySelector(".choice-of-view a:not([aria-current])").click(),
+  "diff:j": () => step(files.filter((file) => !file.hidden), 1),
+  "diff:k": () => step(files.filter((file) => !file.hidden), -1),
+  "diff:]": () => step(changes(), 1),
+  "diff:[": () => step(changes(), -1),
+  "diff:v": () => document.querySelector(".choice-of-view a:not([aria-current])").click(),
 };
-if (diff) document.addEventListener("key", (event) => moves[event.detail.replace("diff:", "")]?.());
-// Where the frame of the page has no keys of its own.
-if (diff && !document.getElementById("keys")) addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
-  moves[event.key]?.();
-});
+if (diff) document.addEventListener("key", (event) => moves[event.detail]?.());
 
 // In two columns a selection takes the lines of one.
 document.addEventListener("mousedown", (event) => {

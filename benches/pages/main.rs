@@ -86,7 +86,9 @@ fn made_up_id(mut number: u32) -> String {
 async fn pages(atelier: &Atelier, id: &str) {
     let browser = Browser::open().await;
     browser.page.goto(&atelier.login_link("/account")).await.unwrap();
-    println!("| page, with {TASKS} tasks | first byte, median of {TIMES} | worst | transferred | layout shift |\n|---|---|---|---|---|");
+    println!(
+        "| page, with {TASKS} tasks | first byte, median of {TIMES} | worst | transferred | layout shift |\n|---|---|---|---|---|"
+    );
     for path in [
         "/".to_owned(),
         "/?status=completed".to_owned(),
@@ -105,7 +107,8 @@ async fn pages(atelier: &Atelier, id: &str) {
         let mut times: Vec<Duration> = Vec::new();
         for _ in 0..TIMES {
             let asked = Instant::now();
-            let answer = atelier.request(reqwest::Method::GET, &path).header("accept", "text/html").send().await.unwrap();
+            let answer =
+                atelier.request(reqwest::Method::GET, &path).header("accept", "text/html").send().await.unwrap();
             times.push(asked.elapsed());
             assert!(answer.status().is_success(), "{path}: {}", answer.status());
             answer.bytes().await.unwrap();
