@@ -1,9 +1,15 @@
 //! Reads the event log as it grows and counts what it says.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{
+    Receiver,
+    error::{RecvError, TryRecvError},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -29,8 +35,10 @@ pub(crate) async fn run(db: Db, metrics: Metrics, shutdown: CancellationToken) {
             news = changes.recv() => news,
             () = shutdown.cancelled() => return,
         };
+        // The figures may be a moment late; a step that waits for the database may not.
+        tokio::time::sleep(PAUSE).await;
         let looked = match news {
-            Ok(id) => observer.look(&id).await,
+            Ok(id) => observer.look_at(&mut changes, id).await,
             Err(RecvError::Lagged(_)) => observer.look_at_all().await,
             Err(RecvError::Closed) => return,
         };
@@ -40,6 +48,7 @@ pub(crate) async fn run(db: Db, metrics: Metrics, shutdown: CancellationToken) {
     }
 }
 
+const PAUSE: Duration = Duration::from_millis(100);
 const PAGE: u32 = 100;
 const MANY: u32 = 10_000;
 
@@ -80,6 +89,22 @@ impl Observer {
         let mut ids = self.live_tasks().await?;
         ids.extend(self.seen.keys().cloned());
         for id in ids {
+            self.look(&id).await?;
+        }
+        Ok(())
+    }
+
+    /// One task, and those that changed meanwhile, each once.
+    async fn look_at(&mut self, changes: &mut Receiver<TaskId>, first: TaskId) -> Result<(), DbError> {
+        let mut changed = BTreeSet::from([first]);
+        loop {
+            match changes.try_recv() {
+                Ok(id) => changed.insert(id),
+                Err(TryRecvError::Lagged(_)) => return self.look_at_all().await,
+                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+            };
+        }
+        for id in changed {
             self.look(&id).await?;
         }
         Ok(())
