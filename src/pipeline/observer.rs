@@ -96,15 +96,15 @@ impl Observer {
 
     /// One task, and those that changed meanwhile, each once.
     async fn look_at(&mut self, changes: &mut Receiver<TaskId>, first: TaskId) -> Result<(), DbError> {
-        let mut changed = BTreeSet::from([first]);
+        let mut tasks = BTreeSet::from([first]);
         loop {
             match changes.try_recv() {
-                Ok(id) => changed.insert(id),
+                Ok(id) => tasks.insert(id),
                 Err(TryRecvError::Lagged(_)) => return self.look_at_all().await,
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             };
         }
-        for id in changed {
+        for id in tasks {
             self.look(&id).await?;
         }
         Ok(())

@@ -16,7 +16,7 @@ mod outlet;
 pub mod ownership;
 mod processes;
 mod proxy;
-
+mod quick_spawn;
 mod relay;
 mod run_loop;
 mod run_record;
