@@ -6,7 +6,7 @@ use super::{memory::State, request::StepError, session::Session};
 use crate::{
     db::Record,
     domain::{conversation::Message, event::EventBody, excerpt::head_and_tail},
-    llm::{Listener, Request},
+    llm::{Hold, Listener, Request},
 };
 
 /// Room for the next answer and its results.
@@ -38,6 +38,7 @@ impl Session {
             tools: &[],
             max_output_tokens: self.settings.max_output_tokens,
             listener: Listener::default(),
+            hold: Hold::default(),
         };
         let answer = self.answered(self.asked(state).model, &request, &self.settings.retry).await;
         let raw = answer.as_ref().map_or("", |answer| answer.raw.as_str());

@@ -18,7 +18,7 @@ use crate::{
         model_name::ModelName,
         usage::Usage,
     },
-    llm::{Listener, LlmError, Model, Request, RetryPolicy, Tool},
+    llm::{Hold, Listener, LlmError, Model, Request, RetryPolicy, Tool},
 };
 
 /// The second model, and what it reads.
@@ -144,6 +144,7 @@ impl Session {
             tools: &[verdict_tool()],
             max_output_tokens: self.settings.max_output_tokens,
             listener: Listener::default(),
+            hold: Hold::default(),
         };
         let retry = RetryPolicy { tries: self.settings.retry.tries.min(TRIES), ..self.settings.retry };
         let answer = self.answered(critic.model.as_ref(), &request, &retry).await;

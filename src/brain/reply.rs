@@ -77,12 +77,21 @@ impl Session {
     }
 
     /// Puts the record and everything the state knows onto the disk.
-    pub(super) async fn commit(&self, state: &mut State, mut record: Record) -> Result<(), StepError> {
+    pub(super) async fn commit(&self, state: &mut State, record: Record) -> Result<(), StepError> {
+        self.storing(state, record)?.await
+    }
+
+    /// The same, begun here and ended by waiting for it. The state is ahead of the disk meanwhile, and is read anew when it
+    /// fails.
+    pub(super) fn storing(
+        &self,
+        state: &mut State,
+        mut record: Record,
+    ) -> Result<impl Future<Output = Result<(), StepError>> + use<'_>, StepError> {
         let messages = record.messages.clone();
         record.memory = Some(state.memory()?);
-        self.db.record(&self.task.id, record).await?;
         state.conversation.extend(messages);
-        Ok(())
+        Ok(async { Ok(self.db.record(&self.task.id, record).await?) })
     }
 }
 

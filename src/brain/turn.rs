@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde_json::Value;
+use tokio::sync::SetOnce;
 
 use super::{
     compaction,
@@ -20,7 +21,7 @@ use crate::{
         event::{EventBody, milliseconds},
         excerpt::{cut_value, head_and_tail},
     },
-    llm::{Answer, Listener, LlmError, Model, Request, RetryPolicy, answer_with_retries},
+    llm::{Answer, Hold, Listener, LlmError, Model, Request, RetryPolicy, answer_with_retries},
 };
 
 /// For an answer without text and call, which is no end.
@@ -100,12 +101,22 @@ impl Session {
     ) -> Result<Result<(String, Record), LlmError>, StepError> {
         let step = state.steps + 1;
         before.events.push(EventBody::ModelAsked { step });
-        self.commit(state, before).await?;
+        let storing = self.storing(state, before)?;
         if let Err(error) = state.transcript.prompt(state.conversation.all()) {
             tracing::warn!(%error, "cannot write prompt.txt");
         }
         let asked_at = Instant::now();
-        let answer = match self.model_answer(state).await {
+        // The question is made ready while what led to it goes onto the disk.
+        let stored = SetOnce::new();
+        let ((), answer) = tokio::try_join!(
+            async {
+                storing.await?;
+                let _ = stored.set(());
+                Ok::<_, StepError>(())
+            },
+            async { Ok(self.model_answer(state, Hold::until(&stored)).await) },
+        )?;
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => return Ok(Err(error)),
         };
@@ -132,7 +143,7 @@ impl Session {
         Ok(Ok((answer.message.text, record)))
     }
 
-    async fn model_answer(&self, state: &State) -> Result<Answer, LlmError> {
+    async fn model_answer(&self, state: &State, hold: Hold<'_>) -> Result<Answer, LlmError> {
         let settings = &self.settings;
         let request = Request {
             model_id: self.asked(state).name.id(),
@@ -140,6 +151,7 @@ impl Session {
             tools: &self.tools,
             max_output_tokens: settings.max_output_tokens,
             listener: Listener::default(),
+            hold,
         };
         self.answered(self.asked(state).model, &request, &settings.retry).await
     }

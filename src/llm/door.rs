@@ -106,6 +106,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{conversation::AssistantMessage, model_name::Models, usage::Usage};
+    use crate::llm::Hold;
 
     /// Counts who comes in, and answers when told to, as told.
     #[derive(Debug, Default)]
@@ -145,7 +146,15 @@ mod tests {
     async fn ask(door: &Door<Room>, model_id: &str, heard: &Mutex<Vec<String>>) -> Result<Answer, LlmError> {
         let hear = |sentence| heard.lock().unwrap().push(sentence);
         let listener = Listener::new(&hear);
-        door.answer(&Request { model_id, messages: &[], tools: &[], max_output_tokens: 1, listener }).await
+        door.answer(&Request {
+            model_id,
+            messages: &[],
+            tools: &[],
+            max_output_tokens: 1,
+            listener,
+            hold: Hold::default(),
+        })
+        .await
     }
 
     #[tokio::test]

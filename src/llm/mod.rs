@@ -13,6 +13,7 @@ mod counted;
 mod door;
 mod error;
 mod fenced;
+mod hold;
 mod hosted;
 mod listener;
 #[cfg(test)]
@@ -29,6 +30,7 @@ mod scripted;
 pub(crate) use door::Pace;
 pub(crate) use error::LlmError;
 pub(crate) use fenced::ToolCalls;
+pub(crate) use hold::Hold;
 pub(crate) use hosted::{HostedKind, HostedSettings, SettingsError, Timeouts};
 pub(crate) use listener::Listener;
 pub(crate) use models::{Models, ProviderSettings};
@@ -64,6 +66,8 @@ pub(crate) struct Request<'a> {
     /// Thinking counts too. An answer that needs more ends as [`LlmError::Truncated`].
     pub(crate) max_output_tokens: u32,
     pub(crate) listener: Listener<'a>,
+    /// Nothing of it leaves before.
+    pub(crate) hold: Hold<'a>,
 }
 
 /// A tool the model may call.

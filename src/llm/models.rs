@@ -10,7 +10,7 @@ use super::fenced::{Fenced, ToolCalls};
 use super::hosted::{Hosted, HostedSettings, SettingsError};
 use super::refusals::{Refusal, Refusals};
 use super::scripted::Scripts;
-use super::{Answer, Listener, LlmError, Model, Request};
+use super::{Answer, Hold, Listener, LlmError, Model, Request};
 use crate::domain::conversation::Message;
 use crate::domain::model_name::ModelName;
 use crate::metrics::Metrics;
@@ -81,6 +81,7 @@ impl Models {
             tools: &[],
             max_output_tokens: 16,
             listener: Listener::default(),
+            hold: Hold::default(),
         };
         asked.answer(&request).await
     }

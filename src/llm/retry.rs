@@ -76,7 +76,7 @@ mod tests {
 
     use super::*;
     use crate::domain::conversation::AssistantMessage;
-    use crate::llm::Listener;
+    use crate::llm::{Hold, Listener};
 
     /// Answers what it was told to, one result a call.
     #[derive(Debug)]
@@ -107,8 +107,14 @@ mod tests {
         results: impl IntoIterator<Item = Result<Answer, LlmError>>,
     ) -> (Result<Answer, LlmError>, Vec<Duration>) {
         let model = Prepared(Mutex::new(results.into_iter().collect()));
-        let request =
-            Request { model_id: "m", messages: &[], tools: &[], max_output_tokens: 1, listener: Listener::default() };
+        let request = Request {
+            model_id: "m",
+            messages: &[],
+            tools: &[],
+            max_output_tokens: 1,
+            listener: Listener::default(),
+            hold: Hold::default(),
+        };
         let policy = RetryPolicy {
             first_wait: Duration::from_millis(4),
             longest_wait: Duration::from_millis(40),

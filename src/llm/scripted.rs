@@ -60,7 +60,10 @@ impl Scripts {
 
 impl Model for Scripts {
     fn answer<'a>(&'a self, request: &'a Request<'a>) -> BoxFuture<'a, Result<Answer, LlmError>> {
-        Box::pin(async move { self.play(request).await.map_err(|message| LlmError::Script { message }) })
+        Box::pin(async move {
+            request.hold.released().await;
+            self.play(request).await.map_err(|message| LlmError::Script { message })
+        })
     }
 }
 
@@ -96,7 +99,7 @@ async fn read_capped(path: &Path) -> std::io::Result<Option<String>> {
 mod tests {
     use super::*;
     use crate::domain::conversation::Message;
-    use crate::llm::Listener;
+    use crate::llm::{Hold, Listener};
 
     const PLAY: &str = r#"{"steps":[
         {"text":"I look.","tool_calls":[{"name":"run_command","arguments":{"command":"ls"}},{"name":"list_files"}]},
@@ -107,7 +110,14 @@ mod tests {
     }
 
     async fn ask(scripts: &Scripts, model_id: &str, messages: &[Message]) -> Result<Answer, String> {
-        let request = Request { model_id, messages, tools: &[], max_output_tokens: 100, listener: Listener::default() };
+        let request = Request {
+            model_id,
+            messages,
+            tools: &[],
+            max_output_tokens: 100,
+            listener: Listener::default(),
+            hold: Hold::default(),
+        };
         scripts.answer(&request).await.map_err(|error| error.to_string())
     }
 

@@ -120,7 +120,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::conversation::Message,
-        llm::{Listener, Tool},
+        llm::{Hold, Listener, Tool},
     };
 
     const CALL: &str =
@@ -132,7 +132,7 @@ mod tests {
     }
 
     fn asking<'a>(messages: &'a [Message], tools: &'a [Tool], listener: Listener<'a>) -> Request<'a> {
-        Request { model_id: "gemma", messages, tools, max_output_tokens: 500, listener }
+        Request { model_id: "gemma", messages, tools, max_output_tokens: 500, listener, hold: Hold::default() }
     }
 
     /// Asks twice: the call, and with its result once more. What was heard, and the requests.

@@ -132,14 +132,23 @@ fn name_in(block: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::llm::{Listener, Tool};
+    use crate::llm::{Hold, Listener, Tool};
 
     fn read(text: &str) -> (String, Vec<(String, Value)>) {
         let tool = |name: &str| Tool { name: name.to_owned(), description: String::new(), parameters: json!({}) };
         let tools = [tool("read"), tool("list")];
         let listener = Listener::default();
-        let message =
-            message(text, &Request { model_id: "m", messages: &[], tools: &tools, max_output_tokens: 1, listener });
+        let message = message(
+            text,
+            &Request {
+                model_id: "m",
+                messages: &[],
+                tools: &tools,
+                max_output_tokens: 1,
+                listener,
+                hold: Hold::default(),
+            },
+        );
         let calls = message.tool_calls.into_iter().map(|call| (call.name, call.arguments));
         (message.text, calls.collect())
     }

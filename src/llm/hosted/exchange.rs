@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::super::LlmError;
+use super::super::{Hold, LlmError};
 use super::{
     HostedKind, HostedSettings,
     assemble::{self, Assemble, Step},
@@ -51,6 +51,7 @@ pub(super) struct Exchange<'a> {
     pub(super) http: &'a reqwest::Client,
     pub(super) base_url: &'a str,
     pub(super) max_output_tokens: u32,
+    pub(super) hold: Hold<'a>,
     /// What came of the answer. It was paid for, even when it broke off.
     pub(super) begun: Mutex<Option<Begun>>,
 }
@@ -82,7 +83,9 @@ impl Exchange<'_> {
 
     async fn delivered(&self, request: Request<Incoming>) -> Result<Delivered, LlmError> {
         let first_byte = self.settings.timeouts.first_byte;
-        let sent = self.translated(request).await?.send();
+        let ready = self.translated(request).await?;
+        self.hold.released().await;
+        let sent = ready.send();
         let mut response = timeout(first_byte, sent)
             .await
             .map_err(|_| self.late("begin to answer", first_byte, "first_byte"))?

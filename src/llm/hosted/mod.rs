@@ -142,6 +142,7 @@ impl Hosted {
             http: &self.http,
             base_url: &self.base_url,
             max_output_tokens: request.max_output_tokens,
+            hold: request.hold,
             begun: Mutex::default(),
         };
         let carry = async |request: HttpRequest<Incoming>| {

@@ -52,27 +52,36 @@ async fn machine(state: &AppState) -> Vec<Fact> {
     match timeout(ENGINE_PATIENCE, state.vitals.engine.facts()).await {
         Ok(Ok(engine)) => {
             facts.push(fact("Docker Engine", "good", format!("{} (API {})", engine.version, engine.api_version)));
-            let runc = engine.runc.clone().unwrap_or_else(|| "not used".to_owned());
+            let runc = engine.runc.clone().unwrap_or_else(|| tr!("not used").to_owned());
             facts.push(fact("runc", "good", runc));
-            facts.extend(engine.warnings().into_iter().map(|text| fact("Update", "bad", text)));
+            facts.extend(engine.warnings().into_iter().map(|text| fact(tr!("Update"), "bad", text)));
         }
         Ok(Err(error)) => facts.push(fact("Docker Engine", "bad", error.to_string())),
         Err(_) => {
-            let text = format!("no answer within {} s; `atelier doctor` looks closer", ENGINE_PATIENCE.as_secs());
+            let text = tr!("no answer within {n} s; `atelier doctor` looks closer", n = ENGINE_PATIENCE.as_secs());
             facts.push(fact("Docker Engine", "bad", text));
         }
     }
     facts.push(match host::kernel() {
-        Ok(release) => fact("Kernel", "good", release),
-        Err(problem) => fact("Kernel", "bad", problem),
+        Ok(release) => fact(tr!("Kernel"), "good", release),
+        Err(problem) => fact(tr!("Kernel"), "bad", problem),
     });
     if let Ok(space) = host::disk_space(state.data_dir.path()) {
         let reserve = state.config.queue.disk_reserve(space);
-        let text = format!("{} free of {}", figures::bytes(space.free), figures::bytes(space.total));
+        let text =
+            tr!("{free} free of {total}", free = figures::bytes(space.free), total = figures::bytes(space.total));
         facts.push(if space.free > reserve {
-            fact("Disk", "good", text)
+            fact(tr!("Disk"), "good", text)
         } else {
-            fact("Disk", "bad", format!("{text}; no task starts below {}: make room", figures::bytes(reserve)))
+            fact(
+                tr!("Disk"),
+                "bad",
+                tr!(
+                    "{space}; no task starts below {reserve}: make room",
+                    space = text,
+                    reserve = figures::bytes(reserve)
+                ),
+            )
         });
     }
     facts
@@ -80,11 +89,13 @@ async fn machine(state: &AppState) -> Vec<Fact> {
 
 fn provider_fact(name: &str, provider: &Provider, default: &str) -> Fact {
     let (tone, text) = match (provider.kind, &provider.api_key_env, &provider.api_key) {
-        (ProviderKind::Scripted, ..) => ("good", "plays files, needs no key".to_owned()),
-        (_, None, _) => ("good", "needs no key".to_owned()),
-        (_, Some(variable), Some(_)) => ("good", format!("has a key, from ${variable}")),
-        (_, Some(variable), None) if name == default => ("bad", format!("no key; set ${variable} and start again")),
-        (_, Some(variable), None) => ("none", format!("no key; ${variable} would hold it")),
+        (ProviderKind::Scripted, ..) => ("good", tr!("plays files, needs no key").to_owned()),
+        (_, None, _) => ("good", tr!("needs no key").to_owned()),
+        (_, Some(variable), Some(_)) => ("good", tr!("has a key, from ${variable}", variable = variable)),
+        (_, Some(variable), None) if name == default => {
+            ("bad", tr!("no key; set ${variable} and start again", variable = variable))
+        }
+        (_, Some(variable), None) => ("none", tr!("no key; ${variable} would hold it", variable = variable)),
     };
     Fact { what: name.to_owned(), tone, text }
 }
@@ -92,7 +103,8 @@ fn provider_fact(name: &str, provider: &Provider, default: &str) -> Fact {
 fn sections(listed: &[ListedSetting]) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
     for setting in listed {
-        let heading = if setting.section.is_empty() { "General".to_owned() } else { format!("[{}]", setting.section) };
+        let heading =
+            if setting.section.is_empty() { tr!("General").to_owned() } else { format!("[{}]", setting.section) };
         if sections.last().is_none_or(|last| last.heading != heading) {
             sections.push(Section { heading, settings: Vec::new(), own: 0 });
         }
@@ -107,9 +119,9 @@ fn sections(listed: &[ListedSetting]) -> Vec<Section> {
 /// In the words of the page.
 fn origin(origin: &Origin) -> String {
     match origin {
-        Origin::Default => "default".to_owned(),
-        Origin::File => "file".to_owned(),
-        Origin::CommandLine => "command line".to_owned(),
+        Origin::Default => tr!("default").to_owned(),
+        Origin::File => tr!("file").to_owned(),
+        Origin::CommandLine => tr!("command line").to_owned(),
         Origin::Environment(variable) => format!("${variable}"),
     }
 }

@@ -32,7 +32,7 @@ fn settings() -> insta::Settings {
         (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "[time]"),
         (r"\b\d\d:\d\d:\d\d\b", "[clock]"),
         (r#"data-since="\d+""#, r#"data-since="[ms]""#),
-        (r">\d+ m?s<", ">[n] s<"),
+        (r">[\d.]+ m?s<", ">[n] s<"),
         (r"\.[0-9a-f]{16}\.", ".[hash]."),
     ] {
         settings.add_filter(pattern, name);

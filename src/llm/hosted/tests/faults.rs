@@ -162,6 +162,7 @@ async fn a_busy_provider_is_asked_again_until_it_answers() {
         tools: &[],
         max_output_tokens: 500,
         listener: Listener::default(),
+        hold: Hold::default(),
     };
     let policy = RetryPolicy { first_wait: Duration::from_millis(1), ..RetryPolicy::default() };
     let mut waits = Vec::new();

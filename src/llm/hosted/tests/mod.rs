@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::super::model_server::ModelServer;
-use super::super::{Answer, Listener, LlmError, Model as _, Price, Request, Tool};
+use super::super::{Answer, Hold, Listener, LlmError, Model as _, Price, Request, Tool};
 use super::{Hosted, HostedKind, HostedSettings, Timeouts};
 use crate::domain::conversation::Message;
 use crate::redact;
@@ -64,7 +64,14 @@ async fn ask_model(settings: HostedSettings, model_id: &str, messages: &[Message
         description: "Reads a file.".to_owned(),
         parameters: json!({"type": "object", "properties": {"path": {"type": "string"}}}),
     }];
-    let request = Request { model_id, messages, tools: &tools, max_output_tokens: 500, listener: Listener::default() };
+    let request = Request {
+        model_id,
+        messages,
+        tools: &tools,
+        max_output_tokens: 500,
+        listener: Listener::default(),
+        hold: Hold::default(),
+    };
     Hosted::new(settings).unwrap().answer(&request).await
 }
 
