@@ -4,6 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use futures_util::StreamExt;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     remote::{RemoteArgs, ask, print},
     run::exit_code,
 };
+use crate::domain::task::Status;
 
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
@@ -36,8 +38,7 @@ pub(crate) fn run(arguments: LogsArgs) -> ExitCode {
             (None, false) if arguments.follow => follow(&client, id).await?,
             (None, false) => tell(&client, id).await?,
         }
-        let is_followed = arguments.follow;
-        Ok(if is_followed { exit_code(&client.task(id).await?) } else { ExitCode::SUCCESS })
+        Ok(if arguments.follow { exit_code(&client.task(id).await?) } else { ExitCode::SUCCESS })
     })
 }
 
@@ -80,5 +81,5 @@ async fn events(client: &Client, id: &str, follow: bool) -> anyhow::Result<()> {
 }
 
 fn is_final(status: &Value) -> bool {
-    matches!(status.as_str(), Some("completed" | "failed" | "cancelled"))
+    Status::deserialize(status).is_ok_and(Status::is_final)
 }

@@ -77,17 +77,6 @@ impl Db {
     }
 
     pub(crate) async fn api_token_was_used(&self, token_hash: SecretHash) -> Result<(), DbError> {
-        self.write(move |transaction| {
-            let now = wall_clock::now().to_string();
-            let person = transaction
-                .query_row(
-                    "UPDATE api_tokens SET seen_at = ?2 WHERE token_hash = ?1 RETURNING person",
-                    params![token_hash, now],
-                    |row| row.get(0),
-                )
-                .optional()?;
-            person.map_or(Ok(()), |person| people::seen(transaction, PersonId(person), &now))
-        })
-        .await
+        self.write(move |transaction| people::was_used(transaction, "api_tokens", token_hash)).await
     }
 }

@@ -4,27 +4,17 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Db, DbError, people};
 use crate::{
-    domain::person::{Email, PersonId, PersonName},
+    domain::{
+        account::Account,
+        person::{Email, PersonId, PersonName},
+    },
     wall_clock,
 };
-
-/// An account elsewhere, proven.
-#[derive(Debug)]
-pub(crate) struct NewIdentity {
-    pub(crate) provider: String,
-    pub(crate) subject: String,
-    pub(crate) login: String,
-    pub(crate) name: Option<String>,
-    /// Verified ones.
-    pub(crate) emails: Vec<Email>,
-    /// Whether they may come without an invitation.
-    pub(crate) is_allowed: bool,
-}
 
 impl Db {
     /// The person with this account: who had it before; who was invited, or is here, by an address that is verified; or
     /// somebody new who is allowed. Nobody else, and nobody who was removed unless they are invited again.
-    pub(crate) async fn person_by_identity(&self, new: NewIdentity) -> Result<Option<PersonId>, DbError> {
+    pub(crate) async fn person_by_account(&self, new: Account) -> Result<Option<PersonId>, DbError> {
         self.write(move |transaction| {
             let known = known(transaction, &new)?;
             if let Some((person, true)) = known {
@@ -46,7 +36,7 @@ impl Db {
 }
 
 /// Who had the account last, and whether they are still here.
-fn known(connection: &Connection, new: &NewIdentity) -> Result<Option<(PersonId, bool)>, DbError> {
+fn known(connection: &Connection, new: &Account) -> Result<Option<(PersonId, bool)>, DbError> {
     let found = connection
         .query_row(
             "SELECT people.id, removed_at IS NULL FROM identities JOIN people ON people.id = identities.person
@@ -58,7 +48,7 @@ fn known(connection: &Connection, new: &NewIdentity) -> Result<Option<(PersonId,
     Ok(found)
 }
 
-fn by_email(connection: &Connection, new: &NewIdentity) -> Result<Option<PersonId>, DbError> {
+fn by_email(connection: &Connection, new: &Account) -> Result<Option<PersonId>, DbError> {
     for email in &new.emails {
         let invited: Option<(i64, String)> = connection
             .query_row(
@@ -84,7 +74,7 @@ fn by_email(connection: &Connection, new: &NewIdentity) -> Result<Option<PersonI
 }
 
 /// With the name they have there, or one like it when somebody here has it.
-fn make(connection: &Connection, new: &NewIdentity) -> Result<PersonId, DbError> {
+fn make(connection: &Connection, new: &Account) -> Result<PersonId, DbError> {
     let fits = |name: &str| PersonName::try_from(name).ok().map(String::from);
     let name = new.name.as_deref().and_then(fits).or_else(|| fits(&new.login)).unwrap_or_else(|| new.provider.clone());
     let mut free = name.clone();

@@ -38,7 +38,6 @@ use crate::domain::task_id::TaskId;
 
 pub(crate) use api_tokens::ApiToken;
 pub(crate) use copy::copy;
-pub(crate) use identities::NewIdentity;
 pub(crate) use invites::{Invite, NewInvite};
 pub(crate) use people::{PasswordOf, Profile};
 pub(crate) use pull_requests::Consent;

@@ -169,6 +169,14 @@ pub(super) fn seen(connection: &Connection, id: PersonId, now: &str) -> Result<(
     Ok(())
 }
 
+/// Notes on a session or a token, by its table, that its person came with it.
+pub(super) fn was_used(connection: &Connection, table: &'static str, token_hash: SecretHash) -> Result<(), DbError> {
+    let now = wall_clock::now().to_string();
+    let sql = format!("UPDATE {table} SET seen_at = ?2 WHERE token_hash = ?1 RETURNING person");
+    let person = connection.query_row(&sql, params![token_hash, now], |row| row.get(0)).optional()?;
+    person.map_or(Ok(()), |person| seen(connection, PersonId(person), &now))
+}
+
 /// From the columns id, name.
 pub(super) fn person(row: &Row<'_>) -> rusqlite::Result<Person> {
     Ok(Person { id: PersonId(row.get(0)?), name: row.get(1)? })

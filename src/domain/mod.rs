@@ -1,5 +1,6 @@
 //! What the field's words mean here: tasks, sources, events, messages. No I/O.
 
+pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod allowed_account;
 pub(crate) mod check;

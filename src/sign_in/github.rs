@@ -10,8 +10,11 @@ use openidconnect::http::{
 };
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::{Account, Begun, Pending, SignInError, http::Http, secret_of};
-use crate::{config::SignInProvider, domain::person::Email};
+use super::{Begun, Pending, SignInError, http::Http, secret_of};
+use crate::{
+    config::SignInProvider,
+    domain::{account::Account, person::Email},
+};
 
 #[derive(Deserialize)]
 struct User {

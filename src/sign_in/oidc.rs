@@ -5,8 +5,11 @@ use openidconnect::{
     core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata},
 };
 
-use super::{Account, Begun, Pending, SignInError, http::Http, secret_of};
-use crate::{config::SignInProvider, domain::person::Email};
+use super::{Begun, Pending, SignInError, http::Http, secret_of};
+use crate::{
+    config::SignInProvider,
+    domain::{account::Account, person::Email},
+};
 
 pub(super) async fn begin(
     http: &Http,

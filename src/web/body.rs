@@ -2,10 +2,13 @@
 
 use std::{pin::pin, time::Duration};
 
-use axum::body::Body;
+use axum::{body::Body, extract::Request, http::StatusCode};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt};
+use serde::de::DeserializeOwned;
 use tokio::time::timeout;
+
+use super::error::WebError;
 
 /// Why there is no body.
 #[derive(Debug)]
@@ -29,6 +32,16 @@ pub(super) async fn at_most(limit: usize, body: Body) -> Result<Bytes, BodyError
         whole.extend_from_slice(&chunk);
     }
     Ok(whole.freeze())
+}
+
+/// The body of a request to the API; one that is too long is refused.
+pub(super) async fn of(request: Request, limit: usize) -> Result<Bytes, WebError> {
+    at_most(limit, request.into_body()).await.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))
+}
+
+pub(super) fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, WebError> {
+    serde_json::from_slice(body)
+        .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))
 }
 
 /// Reads on for a while without keeping anything: a sender that is cut off while it still sends sees a broken connection

@@ -2,10 +2,12 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, Method, header::COOKIE},
+    http::{HeaderMap, Method},
     middleware::Next,
     response::Response,
 };
+
+use super::cookies;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Theme {
@@ -51,9 +53,7 @@ impl Theme {
     }
 
     fn chosen(headers: &HeaderMap) -> Option<Self> {
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-        let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find_map(|(name, value)| (name == COOKIE_NAME).then(|| Self::named(value)).flatten())
+        cookies::values(headers, COOKIE_NAME).find_map(Self::named)
     }
 }
 

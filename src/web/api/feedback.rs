@@ -3,7 +3,6 @@
 use axum::{
     Json,
     extract::{Request, State},
-    http::StatusCode,
 };
 use serde::Deserialize;
 
@@ -52,10 +51,8 @@ pub(in crate::web) async fn post(
     base: BaseUrl,
     request: Request,
 ) -> Result<Json<TaskBody>, WebError> {
-    let json = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
-    let json = json.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
-    let wish: FeedbackBody = serde_json::from_slice(&json)
-        .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?;
+    let json = body::of(request, MAX_JSON_BYTES).await?;
+    let wish: FeedbackBody = body::json(&json)?;
     state.db.set_feedback(&id, feedback(wish.rating, wish.comment.as_deref())?).await?;
     let task = state.db.task(&id).await?;
     Ok(Json(TaskBody::whole(&state, task, &base).await?))

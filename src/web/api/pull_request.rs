@@ -90,12 +90,10 @@ pub(in crate::web) async fn post(
     base: BaseUrl,
     request: Request,
 ) -> Result<(StatusCode, Json<TaskBody>), WebError> {
-    let json = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
-    let json = json.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
+    let json = body::of(request, MAX_JSON_BYTES).await?;
     let wish: Option<Wish> = match json.trim_ascii() {
         [] => None,
-        json => serde_json::from_slice(json)
-            .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?,
+        json => body::json(json)?,
     };
     let consent = if wish.unwrap_or_default().confirm { Consent::Given } else { Consent::NotAsked };
     state.publisher.ask(&id, consent, &state.shutdown).await?;

@@ -136,11 +136,9 @@ pub(in crate::web) async fn post(
     base: BaseUrl,
     request: Request,
 ) -> Result<(StatusCode, Json<ShareBody>), WebError> {
-    let json = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
-    let json = json.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
+    let json = body::of(request, MAX_JSON_BYTES).await?;
     let json = if json.trim_ascii().is_empty() { &b"{}"[..] } else { &json };
-    let wish: Wish = serde_json::from_slice(json)
-        .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?;
+    let wish: Wish = body::json(json)?;
     let scope = scope(wish.scope, wish.log)?;
     let (share, path) = make(&state, &viewer, id, scope, lifetime(wish.expires_in_days)?).await?;
     Ok((StatusCode::CREATED, Json(ShareBody::new(share, Some(format!("{}{path}", base.0))))))

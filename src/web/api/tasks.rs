@@ -201,14 +201,8 @@ pub(in crate::web) async fn retry(
     base: BaseUrl,
     request: Request,
 ) -> Result<Response, WebError> {
-    let json = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
-    let json = json.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
-    let wish: Option<RetryBody> = if json.is_empty() {
-        None
-    } else {
-        serde_json::from_slice(&json)
-            .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?
-    };
+    let json = body::of(request, MAX_JSON_BYTES).await?;
+    let wish: Option<RetryBody> = if json.is_empty() { None } else { body::json(&json)? };
     let task = submit::again(&state, &viewer, &id, &wish.unwrap_or_default().allow_hosts).await?;
     created(&state, task, &base).await
 }
@@ -238,8 +232,7 @@ async fn created(state: &AppState, task: Task, base: &BaseUrl) -> Result<Respons
 }
 
 async fn read_json(request: Request) -> Result<Submission, WebError> {
-    let body = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
-    let body = body.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
+    let body = body::of(request, MAX_JSON_BYTES).await?;
     serde_json::from_slice(&body).map_err(|error| {
         let message = error.to_string();
         if !error.is_data() {

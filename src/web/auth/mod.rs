@@ -32,7 +32,7 @@ use crate::{
 pub(super) use attempts::{Attempts, Source};
 pub(super) use password::{NewPassword, Passwords};
 pub(super) use secret::{Minted, hash};
-pub(super) use session::{close_session, cookie_of, open_session};
+pub(super) use session::{close_session, open_session};
 pub(super) use under_way::UnderWay;
 
 const SEEN_PAUSE: Duration = Duration::from_mins(5);

@@ -1,9 +1,6 @@
 //! Sessions of browsers: a random value in a cookie, its hash in the database.
 
-use axum::http::{
-    HeaderMap, HeaderValue,
-    header::{COOKIE, USER_AGENT},
-};
+use axum::http::{HeaderMap, HeaderValue, header::USER_AGENT};
 use jiff::SignedDuration;
 
 use super::secret::{Minted, hash};
@@ -11,7 +8,7 @@ use crate::{
     db::{DbError, NewSession, SecretHash},
     domain::person::PersonId,
     wall_clock,
-    web::AppState,
+    web::{AppState, cookies},
 };
 
 const COOKIE_NAME: &str = "atelier_session";
@@ -52,17 +49,8 @@ pub(super) fn session_of(headers: &HeaderMap) -> Option<SecretHash> {
     token(headers).map(hash)
 }
 
-/// A cookie of the request.
-pub(in crate::web) fn cookie_of<'a>(headers: &'a HeaderMap, wanted: &str) -> Option<&'a str> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    cookies
-        .flat_map(|header| header.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == wanted).then_some(value))
-}
-
 fn token(headers: &HeaderMap) -> Option<&str> {
-    cookie_of(headers, COOKIE_NAME)
+    cookies::values(headers, COOKIE_NAME).next()
 }
 
 fn cookie(state: &AppState, token: &str, lifetime: SignedDuration) -> Option<HeaderValue> {

@@ -14,13 +14,13 @@ use axum::{
     extract::Request,
     http::{
         HeaderMap, HeaderValue,
-        header::{ACCEPT_LANGUAGE, COOKIE, VARY},
+        header::{ACCEPT_LANGUAGE, VARY},
     },
     middleware::Next,
     response::Response,
 };
 
-use super::pages::figures;
+use super::{cookies, pages::figures};
 
 /// A text in the reader's language; with values, the places in braces are filled.
 macro_rules! tr {
@@ -82,10 +82,8 @@ pub(super) fn current() -> Language {
 }
 
 /// What the reader chose, if they did.
-pub(super) fn chosen(headers: &HeaderMap) -> Option<Language> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-    let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find_map(|(name, value)| (name == COOKIE_NAME).then(|| Language::of_tag(value)).flatten())
+fn chosen(headers: &HeaderMap) -> Option<Language> {
+    cookies::values(headers, COOKIE_NAME).find_map(Language::of_tag)
 }
 
 /// Gives every request its language.

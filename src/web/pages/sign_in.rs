@@ -9,11 +9,11 @@ use serde::Deserialize;
 
 use super::login::welcome;
 use crate::{
-    db::NewIdentity,
-    sign_in::{Account, SignInError},
+    sign_in::SignInError,
     web::{
         AppState,
-        auth::{cookie_of, local_path},
+        auth::local_path,
+        cookies,
         error::WebError,
         extract::{BaseUrl, PeerAddress, Query},
     },
@@ -57,7 +57,7 @@ pub(in crate::web) async fn finish(
     headers: HeaderMap,
     Query(answer): Query<Answer>,
 ) -> Result<Response, WebError> {
-    let browser = cookie_of(&headers, COOKIE_NAME).unwrap_or_default();
+    let browser = cookies::values(&headers, COOKIE_NAME).next().unwrap_or_default();
     let began = async {
         let state_word = answer.state.as_deref().unwrap_or_default();
         Ok::<_, WebError>(state.gate.under_way.take(&provider, state_word, browser))
@@ -72,7 +72,7 @@ pub(in crate::web) async fn finish(
     let account =
         state.sign_in.finish(pending, answer.code.unwrap_or_default()).await.map_err(|error| failed(&error))?;
     let login = account.login.clone();
-    let person = state.db.person_by_identity(identity(account)).await?.ok_or(WebError::NotInvited { login })?;
+    let person = state.db.person_by_account(account).await?.ok_or(WebError::NotInvited { login })?;
     tracing::info!(%person, provider, "somebody signed in");
     let mut response = welcome(&state, person, &headers, &next).await?;
     // Beside the cookie of the session, not in its place.
@@ -80,11 +80,6 @@ pub(in crate::web) async fn finish(
         response.headers_mut().append(SET_COOKIE, value);
     }
     Ok(response)
-}
-
-fn identity(account: Account) -> NewIdentity {
-    let Account { provider, subject, login, name, emails, is_allowed } = account;
-    NewIdentity { provider, subject, login, name, emails, is_allowed }
 }
 
 fn cookie(state: &AppState, secret: &str, seconds: u32) -> Option<HeaderValue> {

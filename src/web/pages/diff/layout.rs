@@ -1,9 +1,8 @@
 //! One column or two: what the address asks for, else what the reader chose last.
 
-use axum::http::{
-    HeaderMap, HeaderName,
-    header::{COOKIE, SET_COOKIE},
-};
+use axum::http::{HeaderMap, HeaderName, header::SET_COOKIE};
+
+use crate::web::cookies;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layout {
@@ -15,10 +14,8 @@ const COOKIE_NAME: &str = "atelier_diff";
 
 impl Layout {
     pub(super) fn of(asked: Option<&str>, headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|header| header.to_str().ok());
-        let mut pairs = cookies.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut chosen = || pairs.find_map(|(name, value)| (name == COOKIE_NAME).then(|| Self::named(value)).flatten());
-        asked.and_then(Self::named).or_else(&mut chosen).unwrap_or(Self::Unified)
+        let chosen = || cookies::values(headers, COOKIE_NAME).find_map(Self::named);
+        asked.and_then(Self::named).or_else(chosen).unwrap_or(Self::Unified)
     }
 
     pub(super) fn is_split(self) -> bool {
