@@ -7,6 +7,7 @@ mod api;
 mod assets;
 mod auth;
 mod body;
+mod compression;
 mod cookies;
 mod error;
 mod escape;

@@ -11,7 +11,7 @@ use axum::{
 use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
 
 use super::{
-    AppState, api, assets, auth, error,
+    AppState, api, assets, auth, compression, error,
     error::WebError,
     hosts::{self, AllowedHosts},
     language, logs, notice, pace, pages, preferences, security_headers,
@@ -156,6 +156,8 @@ pub(super) fn router(state: AppState) -> Router {
         .layer(from_fn(preferences::provide))
         .layer(from_fn(language::provide))
         .layer(from_fn(security_headers::set))
+        .layer(compression::layer())
+        .layer(from_fn(compression::judge))
         .with_state(state)
 }
 

@@ -4,6 +4,7 @@
 
 mod access;
 mod clocks;
+mod compression;
 mod feedback;
 mod health;
 mod logs;
