@@ -1,5 +1,7 @@
 //! Lists of tasks, newest first: by whose they are, state, repository and words, quick however many there are.
 
+use std::collections::HashSet;
+
 use rusqlite::{params_from_iter, types::Value};
 
 use super::{Db, DbError, tasks::from_row};
@@ -166,23 +168,32 @@ impl Db {
     }
 
     /// The repositories of the newest tasks, the last used one first.
-    pub(crate) async fn recent_repositories(&self, scope: Scope, limit: u32) -> Result<Vec<RecentRepository>, DbError> {
+    pub(crate) async fn recent_repositories(
+        &self,
+        scope: Scope,
+        limit: usize,
+    ) -> Result<Vec<RecentRepository>, DbError> {
         self.read(move |connection| {
-            let owner = scope.person().map_or("", |_| "AND owner = ?2");
-            // Beside max(), SQLite takes the other columns from the row of the greatest.
+            // From the newest back, and no further than needed: no index is as quick as that, however many tasks there are.
+            let owner = scope.person().map_or("", |_| "AND +owner = ?1");
             let sql = format!(
-                "SELECT repository, json_extract(source, '$.git_ref'), max(position) AS newest FROM tasks
-                 WHERE repository IS NOT NULL AND position > (SELECT max(position) FROM tasks) - {RECENT_TASKS} {owner}
-                 GROUP BY repository ORDER BY newest DESC LIMIT ?1"
+                "SELECT repository, json_extract(source, '$.git_ref') FROM tasks
+                 WHERE +repository IS NOT NULL AND position > (SELECT max(position) FROM tasks) - {RECENT_TASKS} {owner}
+                 ORDER BY position DESC"
             );
-            let mut values: Vec<Value> = vec![limit.into()];
-            values.extend(scope.person().map(|person| person.0.into()));
             let mut statement = connection.prepare_cached(&sql)?;
-            let mut rows = statement.query(params_from_iter(values))?;
-            let mut repositories = Vec::new();
-            while let Some(row) = rows.next()? {
-                let (url, git_ref): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+            let mut rows = statement.query(params_from_iter(scope.person().map(|person| person.0)))?;
+            let (mut repositories, mut seen) = (Vec::new(), HashSet::new());
+            while let Some(row) = rows.next()?
+                && repositories.len() < limit
+            {
+                let url = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+                if seen.contains(url) {
+                    continue;
+                }
+                seen.insert(url.to_owned());
                 let Ok(url) = url.parse() else { continue };
+                let git_ref: Option<String> = row.get(1)?;
                 repositories.push(RecentRepository { url, git_ref: git_ref.and_then(|git_ref| git_ref.parse().ok()) });
             }
             Ok(repositories)

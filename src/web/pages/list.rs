@@ -36,7 +36,7 @@ const PAGE: u32 = 40;
 const MAX_RUNNING: u32 = 100;
 /// Of those that wait; the others are a link away.
 const MAX_WAITING: u32 = 20;
-const MAX_REPOSITORIES: u32 = 30;
+const MAX_REPOSITORIES: usize = 30;
 /// Counted exactly up to here.
 const MAX_COUNT: u32 = 1000;
 const MAX_WORDS: usize = 8;

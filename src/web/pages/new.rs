@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-const MAX_RECENT: u32 = 6;
+const MAX_RECENT: usize = 6;
 
 #[derive(Template)]
 #[template(path = "new.html")]
