@@ -1,7 +1,11 @@
 //! The files of a snapshot that people are pointed to: how many lines they have, and a copy of them that stays when the
 //! snapshots go, together with the images that changed. The copy is a small repository of the server's own as well.
 
-use std::{fs, io, path::Path};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 use git2::{Oid, Repository};
 
@@ -29,6 +33,8 @@ pub(crate) enum KeptFile {
 const MAX_FILE_BYTES: usize = 2 << 20;
 /// As git does it: a NUL in the beginning.
 const LOOKED_AT: usize = 8000;
+/// Enough to know an image by.
+const BEGINNING: u64 = 16;
 const LINK: u32 = 0o120_000;
 const KEPT: &str = "refs/kept";
 const BEFORE: &str = "refs/before";
@@ -132,6 +138,30 @@ pub(crate) fn kept_file(git_dir: &Path, path: &str) -> Result<Option<KeptFile>, 
 
 /// The bytes of a file of those kept at `git_dir`, as it was then. Blocks.
 pub(crate) fn kept_bytes(git_dir: &Path, moment: Moment, path: &str) -> Result<Option<Vec<u8>>, SnapshotError> {
+    find_kept(git_dir, moment, path, |repository, id| Ok(repository.find_blob(id)?.content().to_vec()))
+}
+
+/// How such a file begins, and how many bytes it has; the rest is not read. Blocks.
+pub(crate) fn kept_beginning(
+    git_dir: &Path,
+    moment: Moment,
+    path: &str,
+) -> Result<Option<(Vec<u8>, u64)>, SnapshotError> {
+    find_kept(git_dir, moment, path, |repository, id| {
+        let odb = repository.odb()?;
+        let (object, size, _) = odb.reader(id)?;
+        let mut bytes = Vec::new();
+        object.take(BEGINNING).read_to_end(&mut bytes)?;
+        Ok((bytes, size as u64))
+    })
+}
+
+fn find_kept<T>(
+    git_dir: &Path,
+    moment: Moment,
+    path: &str,
+    read: impl FnOnce(&Repository, Oid) -> Result<T, SnapshotError>,
+) -> Result<Option<T>, SnapshotError> {
     if !git_dir.exists() {
         return Ok(None);
     }
@@ -143,7 +173,7 @@ pub(crate) fn kept_bytes(git_dir: &Path, moment: Moment, path: &str) -> Result<O
     // Tasks of earlier versions kept nothing of what was before.
     let Ok(tree) = repository.refname_to_id(reference) else { return Ok(None) };
     let Some(file) = regular_file(&repository, tree, path)? else { return Ok(None) };
-    Ok(Some(repository.find_blob(file.id)?.content().to_vec()))
+    read(&repository, file.id).map(Some)
 }
 
 fn regular_file(repository: &Repository, tree: Oid, path: &str) -> Result<Option<TreeFile>, git2::Error> {
@@ -202,6 +232,9 @@ mod tests {
         assert_eq!(kept_bytes(&kept, Moment::Before, "image").unwrap().unwrap(), b"\x89\0");
         assert_eq!(kept_bytes(&kept, Moment::Before, "src/a.rs").unwrap(), None);
         assert_eq!(kept_bytes(&kept, Moment::End, "src/a.rs").unwrap().unwrap(), b"one\ntwo");
+        let beginning = |path| kept_beginning(&kept, Moment::End, path).unwrap();
+        assert_eq!(beginning("src/a.rs").unwrap(), (b"one\ntwo".to_vec(), 7));
+        assert_eq!(beginning("gone"), None);
         std::fs::remove_dir_all(&git).unwrap();
         let file = |path: &str| kept_file(&kept, path).unwrap();
         assert_eq!(file("src/a.rs"), Some(KeptFile::Text("one\ntwo".to_owned())));

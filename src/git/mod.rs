@@ -34,7 +34,7 @@ mod walk;
 pub(crate) use branch::{Author, Drafted, draft};
 pub(crate) use clone::{CloneLimits, CloneRequest, clone};
 pub(crate) use clone_error::CloneError;
-pub(crate) use kept_files::{FileLines, KeptFile, Moment, ToKeep, kept_bytes, kept_file};
+pub(crate) use kept_files::{FileLines, KeptFile, Moment, ToKeep, kept_beginning, kept_bytes, kept_file};
 pub(crate) use named_files::NamedFiles;
 pub(crate) use refs::{RemoteRefs, list_refs};
 pub(crate) use remote::{Heads, Remote, RemoteRequest};

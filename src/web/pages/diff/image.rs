@@ -15,7 +15,7 @@ use crate::{
     blocking,
     diff::{Change, FileEntry},
     domain::patch::is_image,
-    git::{Moment, kept_bytes},
+    git::{Moment, kept_beginning, kept_bytes},
     web::{AppState, error::WebError, pages::figures, reading::Reading, security_headers::ARTIFACT_POLICY},
 };
 
@@ -57,7 +57,11 @@ pub(in crate::web) async fn get(
 impl Images {
     /// The sizes of those that are kept; none when there is nothing to show. Blocks.
     pub(super) fn of(source: &FilePath, entry: &FileEntry) -> Option<Self> {
-        let size = |moment| image(source, entry, moment).map(|(_, bytes)| figures::bytes(bytes.len() as u64));
+        let size = |wanted| {
+            let (moment, path) = of_image(entry, wanted)?;
+            let (beginning, size) = kept_beginning(source, moment, path).ok()??;
+            kind(&beginning).map(|_| figures::bytes(size))
+        };
         let images = Self { before: size(Wanted::Before), after: size(Wanted::After) };
         (images.before.is_some() || images.after.is_some()).then_some(images)
     }
@@ -65,6 +69,13 @@ impl Images {
 
 /// A file whose content cannot be read shows no image; the page says what else there is to say of it.
 fn image(source: &FilePath, entry: &FileEntry, wanted: Wanted) -> Option<(&'static str, Vec<u8>)> {
+    let (moment, path) = of_image(entry, wanted)?;
+    let bytes = kept_bytes(source, moment, path).ok()??;
+    Some((kind(&bytes)?, bytes))
+}
+
+/// Where it is, if the file was one by its name.
+fn of_image(entry: &FileEntry, wanted: Wanted) -> Option<(Moment, &str)> {
     let header = &entry.header;
     let (moment, path) = match wanted {
         Wanted::Before if header.change == Change::Added => return None,
@@ -72,11 +83,7 @@ fn image(source: &FilePath, entry: &FileEntry, wanted: Wanted) -> Option<(&'stat
         Wanted::After if header.change == Change::Deleted => return None,
         Wanted::After => (Moment::End, header.path()),
     };
-    if header.binary.is_none() || !is_image(path) {
-        return None;
-    }
-    let bytes = kept_bytes(source, moment, path).ok()??;
-    Some((kind(&bytes)?, bytes))
+    (header.binary.is_some() && is_image(path)).then_some((moment, path))
 }
 
 fn kind(bytes: &[u8]) -> Option<&'static str> {
