@@ -133,4 +133,15 @@ mod tests {
         assert_eq!((looks(1), looks(2)), (vec![Look::Comment], vec![Look::Comment]));
         assert_eq!(looks(3), [Look::Keyword, Look::Text]);
     }
+    #[test]
+    fn a_comment_that_began_above_is_one() {
+        let looks = |text: &str| {
+            let hunk = hunk(text);
+            hunk.lines.iter().map(|line| line.looks.first().map(|(_, look)| *look)).collect::<Vec<_>>()
+        };
+        let comment = Some(Look::Comment);
+        assert_eq!(looks(" let it be\n+ * as it is */\n let a = 1;\n"), [comment, comment, Some(Look::Keyword)]);
+        assert_eq!(looks(" let a = \"**/*.rs\";\n+use b;\n"), [Some(Look::Keyword); 2]);
+        assert_eq!(looks(" use a; /* all\n+ of it */\n"), [Some(Look::Keyword), comment]);
+    }
 }

@@ -1,5 +1,5 @@
-//! The colours of a language. A hunk is read by itself, as if a file began with it: a comment or text that began above it
-//! is not known. That is right for almost every hunk, costs no look at the file, and needs none to be kept.
+//! The colours of a language. A hunk is read by itself, as if a file began with it, or with a comment when one ends in it that
+//! did not begin there. That is right for almost every hunk, costs no look at the file, and needs none to be kept.
 
 use std::{ops::Range, sync::LazyLock, time::Instant};
 
@@ -32,6 +32,10 @@ impl Look {
         }
     }
 }
+
+/// Of comments that may have many lines, in most languages that have any.
+const COMMENT_BEGINNING: &str = "/*";
+const COMMENT_END: &str = "*/";
 
 static SYNTAXES: LazyLock<SyntaxSet> = LazyLock::new(two_face::syntax::extra_newlines);
 
@@ -77,7 +81,16 @@ pub(super) fn language(path: &str) -> Option<&'static SyntaxReference> {
 
 /// Gives the lines of one hunk their colours, as long as there is time.
 pub(super) fn give(lines: &mut [Line], language: &SyntaxReference, deadline: Instant) {
-    let mut new = State { parsing: ParseState::new(language), scopes: ScopeStack::new() };
+    colour(lines, &State::new(language), deadline);
+    if ends_a_comment(lines)
+        && let Some(state) = State::within_comment(language)
+    {
+        colour(lines, &state, deadline);
+    }
+}
+
+fn colour(lines: &mut [Line], state: &State, deadline: Instant) {
+    let mut new = state.clone();
     // What was removed goes on from where the lines before it left off, and nothing goes on from there.
     let mut old = None;
     for line in lines {
@@ -100,6 +113,16 @@ pub(super) fn give(lines: &mut [Line], language: &SyntaxReference, deadline: Ins
     }
 }
 
+/// Whether the end of a comment stands where there is none, so that it must have begun above.
+fn ends_a_comment(lines: &[Line]) -> bool {
+    let is_alone = |line: &Line| {
+        let look = |at: usize| line.looks.iter().find(|(range, _)| range.contains(&at)).map(|(_, look)| *look);
+        let end = line.text.find(COMMENT_END);
+        end.is_some_and(|at| !matches!(look(at), Some(Look::Comment | Look::Text)))
+    };
+    lines.iter().filter(|line| line.kind != LineKind::Removed).any(is_alone)
+}
+
 #[derive(Clone)]
 struct State {
     parsing: ParseState,
@@ -107,6 +130,17 @@ struct State {
 }
 
 impl State {
+    fn new(language: &SyntaxReference) -> Self {
+        Self { parsing: ParseState::new(language), scopes: ScopeStack::new() }
+    }
+
+    /// None in a language that has no such comments.
+    fn within_comment(language: &SyntaxReference) -> Option<Self> {
+        let mut state = Self::new(language);
+        state.read(COMMENT_BEGINNING)?;
+        (state.look() == Some(Look::Comment)).then_some(state)
+    }
+
     /// None when the grammar has a fault.
     fn read(&mut self, text: &str) -> Option<Vec<(Range<usize>, Look)>> {
         let with_end = format!("{text}\n");
