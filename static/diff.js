@@ -104,7 +104,6 @@ document.addEventListener("click", (event) => {
 // The files
 const filter = document.getElementById("filter");
 if (filter) {
-  filter.hidden = false;
   filter.addEventListener("input", () => {
     const wanted = filter.value.trim().toLowerCase();
     for (const file of files) file.hidden = !file.dataset.path.toLowerCase().includes(wanted);
@@ -112,7 +111,6 @@ if (filter) {
     for (const folder of [...diff.querySelectorAll(".tree li:has(> details)")].reverse())
       folder.hidden = !folder.querySelector("li:not([hidden])");
   });
-  if (matchMedia("(max-width: 900px)").matches) diff.querySelector(".tree > details").open = false;
 }
 
 // Keys

@@ -92,7 +92,7 @@ async fn pages(atelier: &Atelier, id: &str) {
     for path in [
         "/".to_owned(),
         "/?status=completed".to_owned(),
-        "/?q=number+4711".to_owned(),
+        "/?find=number+4711".to_owned(),
         format!("/?before={}", made_up_id(TASKS / 2)),
         "/new".to_owned(),
         format!("/tasks/{id}"),
@@ -157,14 +157,18 @@ impl fantoccini::wd::WebDriverCompatibleCommand for ClearCache {
     }
 }
 
-/// From the event in the log to the element on the screen, as the clock they share has it.
+/// From the event in the log to the element on the screen, as the clock they share has it. What was there before the page was
+/// watched does not count.
 async fn live(atelier: &Atelier) {
-    let task = atelier.submit_zip(Zip::new().file("a", "a"), "Many steps.", &[("model", "plays/live")]).await;
     let browser = Browser::open().await;
-    browser.page.goto(&atelier.login_link(&format!("/tasks/{}", task.id))).await.unwrap();
+    browser.page.goto(&atelier.login_link("/")).await.unwrap();
+    let task = atelier.submit_zip(Zip::new().file("a", "a"), "Many steps.", &[("model", "plays/live")]).await;
+    browser.page.goto(&atelier.url(&format!("/tasks/{}", task.id))).await.unwrap();
     let watch = "window.seen = {};
+        const calls = () => document.querySelectorAll('[id^=\"call-\"]');
+        for (const element of calls()) window.seen[element.id] = null;
         new MutationObserver(() => requestAnimationFrame(() => {
-          for (const element of document.querySelectorAll('[id^=\"call-\"]')) window.seen[element.id] ??= Date.now();
+          for (const { id } of calls()) if (!(id in window.seen)) window.seen[id] = Date.now();
         })).observe(document.body, { childList: true, subtree: true });";
     browser.page.execute(watch, vec![]).await.unwrap();
     task.completed().await;
