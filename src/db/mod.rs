@@ -49,6 +49,7 @@ pub(crate) use task_list::{RecentRepository, TaskFilter};
 pub(crate) use tasks::{Ending, QueueRoom};
 use thread::ConnectionThread;
 pub(crate) use training::TrainingFilter;
+pub(crate) use turns::Line;
 pub(crate) use unfinished::{Decided, Unfinished};
 
 /// The database. Clones share the threads; they end with the last clone.

@@ -11,9 +11,15 @@ use rusqlite::{Connection, params};
 use super::{Db, DbError};
 use crate::domain::{
     model_name::{ModelName, Models},
-    person::PersonId,
     task_id::TaskId,
 };
+
+/// All who wait, the next to start first, and how many run: one moment of the queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Line {
+    places: HashMap<TaskId, Place>,
+    pub(crate) running: u64,
+}
 
 /// Where a waiting task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,24 @@ pub(crate) struct Place {
     pub(crate) before: u64,
     /// How many of those are of other people.
     pub(crate) of_others: u64,
+}
+
+impl Line {
+    fn new(order: Vec<Waiting>, running: u64) -> Self {
+        let mut of_person: HashMap<i64, u64> = HashMap::new();
+        let places = order.into_iter().zip(0..).filter_map(|(task, before)| {
+            let own = of_person.entry(task.owner).or_default();
+            let of_others = before - *own;
+            *own += 1;
+            Some((task.id.parse().ok()?, Place { before, of_others }))
+        });
+        Self { places: places.collect(), running }
+    }
+
+    /// The place of a task; one that is not in the line any more is about to start.
+    pub(crate) fn place(&self, id: &TaskId) -> Place {
+        self.places.get(id).copied().unwrap_or(Place { before: 0, of_others: 0 })
+    }
 }
 
 struct Waiting {
@@ -38,14 +62,12 @@ struct Served {
 }
 
 impl Db {
-    /// The place of a task in the queue.
-    pub(crate) async fn queue_place(&self, owner: PersonId, id: &TaskId) -> Result<Place, DbError> {
-        let id = id.clone();
-        self.read(move |connection| {
-            let order = in_order(waiting(connection)?, &served(connection)?);
-            let before = order.iter().take_while(|task| task.id != id.as_str());
-            let of_others = before.clone().filter(|task| task.owner != owner.0).count();
-            Ok(Place { before: before.count() as u64, of_others: of_others as u64 })
+    /// The queue as it is now.
+    pub(crate) async fn line(&self) -> Result<Line, DbError> {
+        self.read(|connection| {
+            let served = served(connection)?;
+            let running = served.values().map(|person| person.running).sum();
+            Ok(Line::new(in_order(waiting(connection)?, &served), running))
         })
         .await
     }

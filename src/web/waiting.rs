@@ -3,47 +3,122 @@
 use serde::Serialize;
 
 use super::{AppState, error::WebError};
-use crate::domain::{
-    person::Scope,
-    task::{Status, Task},
+use crate::{
+    db::Line,
+    domain::task::Task,
+    pipeline::obstacle::{Obstacle, Obstacles},
 };
 
-/// A place in the queue.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-#[schema(as = QueuePlace)]
+/// One look at the queue: good for any number of tasks.
+pub(super) struct Look {
+    line: Line,
+    most: usize,
+    obstacles: Obstacles,
+    is_stopping: bool,
+}
+
+/// The place of a task, and what it waits for.
+#[derive(Debug)]
 pub(super) struct Waiting {
     /// 1 is the next to start.
     pub(super) position: u64,
+    why: Why,
+}
+
+/// A place in the queue, as programs read it.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = QueuePlace)]
+pub(super) struct QueuePlace {
+    /// 1 is the next to start.
+    position: u64,
     /// What it waits for: `next` (it starts in a moment), `busy` (as many run as may), or what keeps every task from
     /// starting: `docker_unavailable`, `disk_reserve`, `day_budget`, `memory`, `starting`, `stopping`, or all for its model: `key_refused`.
     reason: &'static str,
     /// The reason for people.
-    pub(super) message: String,
+    message: String,
+}
+
+#[derive(Debug)]
+enum Why {
+    Stopping,
+    Obstacle(Obstacle),
+    /// As many run as may.
+    Full {
+        running: u64,
+        most: usize,
+    },
+    /// It starts in a moment.
+    Next,
+    /// Others come first.
+    Turn {
+        most: usize,
+        before: Before,
+    },
+}
+
+#[derive(Debug)]
+enum Before {
+    Own,
+    AlsoOfOthers,
+}
+
+impl Look {
+    pub(super) async fn now(state: &AppState) -> Result<Self, WebError> {
+        Ok(Self {
+            line: state.db.line().await?,
+            most: state.config.queue.max_running,
+            obstacles: state.vitals.obstacles.borrow().clone(),
+            is_stopping: state.shutdown.is_cancelled(),
+        })
+    }
+
+    /// Of a task that waits.
+    pub(super) fn waiting(&self, task: &Task) -> Waiting {
+        let place = self.line.place(&task.id);
+        let (position, running, most) = (place.before + 1, self.line.running, self.most);
+        let obstacle = self.obstacles.iter().find(|obstacle| obstacle.concerns(&task.model)).cloned();
+        let why = match obstacle {
+            _ if self.is_stopping => Why::Stopping,
+            Some(obstacle) => Why::Obstacle(obstacle),
+            None if running >= most as u64 && position == 1 => Why::Full { running, most },
+            None if position == 1 => Why::Next,
+            None if place.of_others > 0 => Why::Turn { most, before: Before::AlsoOfOthers },
+            None => Why::Turn { most, before: Before::Own },
+        };
+        Waiting { position, why }
+    }
 }
 
 impl Waiting {
     pub(super) async fn of(state: &AppState, task: &Task) -> Result<Self, WebError> {
-        let place = state.db.queue_place(task.owner, &task.id).await?;
-        let position = place.before + 1;
-        let running = state.db.count_tasks(Scope::All, Status::Running).await?;
-        let most = state.config.queue.max_running;
-        let obstacle = state.vitals.obstacles.borrow().iter().find(|obstacle| obstacle.concerns(&task.model)).cloned();
-        let (reason, message) = match obstacle {
-            _ if state.shutdown.is_cancelled() => {
-                ("stopping", "The server is stopping; it starts the task after its next start.".to_owned())
+        Ok(Look::now(state).await?.waiting(task))
+    }
+
+    pub(super) fn message(&self) -> String {
+        let position = self.position;
+        match &self.why {
+            Why::Stopping => "The server is stopping; it starts the task after its next start.".to_owned(),
+            Why::Obstacle(obstacle) => format!("Waiting, place {position} in line. {obstacle}"),
+            Why::Full { running, most } => format!("Next in line; {running} of at most {most} tasks are running."),
+            Why::Next => "Next in line; it starts in a moment.".to_owned(),
+            Why::Turn { most, before: Before::AlsoOfOthers } => {
+                format!("Place {position} in line; people take turns, and at most {most} tasks run at a time.")
             }
-            Some(obstacle) => (obstacle.kind(), format!("Waiting, place {position} in line. {obstacle}")),
-            None if running >= most as u64 && position == 1 => {
-                ("busy", format!("Next in line; {running} of at most {most} tasks are running."))
+            Why::Turn { most, before: Before::Own } => {
+                format!("Place {position} in line; at most {most} tasks run at a time.")
             }
-            None if position == 1 => ("next", "Next in line; it starts in a moment.".to_owned()),
-            None if place.of_others > 0 => {
-                let message =
-                    format!("Place {position} in line; people take turns, and at most {most} tasks run at a time.");
-                ("busy", message)
-            }
-            None => ("busy", format!("Place {position} in line; at most {most} tasks run at a time.")),
+        }
+    }
+}
+
+impl From<Waiting> for QueuePlace {
+    fn from(waiting: Waiting) -> Self {
+        let reason = match &waiting.why {
+            Why::Stopping => "stopping",
+            Why::Obstacle(obstacle) => obstacle.kind(),
+            Why::Next => "next",
+            Why::Full { .. } | Why::Turn { .. } => "busy",
         };
-        Ok(Self { position, reason, message })
+        Self { position: waiting.position, reason, message: waiting.message() }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
         extract::BaseUrl,
         pages::network::{self, HostView},
         reading::Reader,
-        waiting::Waiting,
+        waiting::{QueuePlace, Waiting},
     },
 };
 
@@ -71,7 +71,7 @@ pub(in crate::web) struct TaskBody {
     diff: Option<DiffSummary>,
     /// Of a queued task: its place, and why it does not run yet. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    queue: Option<Waiting>,
+    queue: Option<QueuePlace>,
     /// What a person thought of the result.
     feedback: Option<Feedback>,
     /// Where the explanation points to; left out in lists.
@@ -178,7 +178,7 @@ impl TaskBody {
         let checks = state.db.checks(&task.id).await?;
         let references = state.db.references(&task.id).await?.into_iter().map(ReferenceBody::from).collect();
         let queue = match task.status {
-            Status::Queued => Some(Waiting::of(state, &task).await?),
+            Status::Queued => Some(Waiting::of(state, &task).await?.into()),
             _ => None,
         };
         Ok(Self {

@@ -26,9 +26,7 @@ use crate::{
         task_id::TaskId,
     },
     pipeline::leaks::leaks,
-    web::{
-        AppState, api::events::streamed, error::WebError, extract::Query, language, viewer::Viewer, waiting::Waiting,
-    },
+    web::{AppState, api::events::streamed, error::WebError, extract::Query, language, viewer::Viewer, waiting::Look},
 };
 
 const PAGE: u32 = 40;
@@ -98,8 +96,6 @@ struct Row {
     mode: &'static str,
     model: String,
     created: Timestamp,
-    /// In the line of those that wait.
-    place: u64,
     /// Of a running task what happens, of a waiting one why it waits.
     now: Option<String>,
     /// Since when that is so.
@@ -132,10 +128,11 @@ pub(in crate::web) async fn get(
     let text = |text: Option<String>| text.unwrap_or_default().trim().chars().take(500).collect::<String>();
     let wanted = Wanted { status: query.status, find: text(query.find), repository: text(query.repository) };
     let is_first_page = query.before.is_none();
+    let look = Look::now(&state).await?;
     let mut sections = Vec::new();
     if wanted.status.is_none() && is_first_page {
-        sections.push(running(&state, scope, &wanted).await?);
-        sections.push(waiting(&state, scope, &wanted).await?);
+        sections.push(running(&state, &look, scope, &wanted).await?);
+        sections.push(waiting(&state, &look, scope, &wanted).await?);
     }
     let only_ended = wanted.status.is_none();
     let filter = TaskFilter { only_ended, before: query.before, ..wanted.filter(scope, PAGE + 1) };
@@ -143,10 +140,7 @@ pub(in crate::web) async fn get(
     let is_last = tasks.len() <= PAGE as usize;
     tasks.truncate(PAGE as usize);
     let older = tasks.last().filter(|_| !is_last).map(|task| wanted.address(Some(&task.id)));
-    let mut rows = Vec::new();
-    for task in tasks {
-        rows.push(Row::of(&state, task).await?);
-    }
+    let rows = rows(&state, &look, tasks).await?;
     let has_others = sections.iter().any(|section| !section.rows.is_empty());
     let heading = has_others.then(|| tr!("Ended"));
     let summary = summary(&sections);
@@ -172,29 +166,30 @@ pub(in crate::web) async fn get(
     })
 }
 
-async fn running(state: &AppState, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
-    let filter = TaskFilter { status: Some(Status::Running), ..wanted.filter(scope, MAX_RUNNING) };
-    let mut rows = Vec::new();
-    for task in state.db.tasks(filter).await? {
-        rows.push(Row::of(state, task).await?);
+async fn rows(state: &AppState, look: &Look, tasks: Vec<Task>) -> Result<Vec<Row>, WebError> {
+    let mut rows = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        rows.push(Row::of(state, look, task).await?);
     }
+    Ok(rows)
+}
+
+async fn running(state: &AppState, look: &Look, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
+    let filter = TaskFilter { status: Some(Status::Running), ..wanted.filter(scope, MAX_RUNNING) };
+    let rows = rows(state, look, state.db.tasks(filter).await?).await?;
     Ok(Section { id: "running", heading: Some(tr!("Running")), rows, more: None })
 }
 
 /// The next to start is the first.
-async fn waiting(state: &AppState, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
+async fn waiting(state: &AppState, look: &Look, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
     let status = Some(Status::Queued);
     let limit = u32::try_from(state.config.queue.max_queued).unwrap_or(u32::MAX);
     let filter = TaskFilter { status, ..wanted.filter(scope, limit) };
     let mut tasks = state.db.tasks(filter).await?;
-    tasks.reverse();
+    tasks.sort_by_cached_key(|task| look.waiting(task).position);
     let more = tasks.len().saturating_sub(MAX_WAITING as usize);
     tasks.truncate(MAX_WAITING as usize);
-    let mut rows = Vec::new();
-    for task in tasks {
-        rows.push(Row::of(state, task).await?);
-    }
-    rows.sort_by_key(|row| row.place);
+    let rows = rows(state, look, tasks).await?;
     let more = (more > 0).then(|| Wanted { status, ..wanted.clone() }.address(None));
     Ok(Section { id: "waiting", heading: Some(tr!("Waiting")), rows, more })
 }
@@ -320,14 +315,9 @@ impl Wanted {
 }
 
 impl Row {
-    async fn of(state: &AppState, task: Task) -> Result<Self, WebError> {
-        let mut place = 0;
+    async fn of(state: &AppState, look: &Look, task: Task) -> Result<Self, WebError> {
         let (now, now_since) = match task.status {
-            Status::Queued => {
-                let waiting = Waiting::of(state, &task).await?;
-                place = waiting.position;
-                (Some(waiting.message), None)
-            }
+            Status::Queued => (Some(look.waiting(&task).message()), None),
             Status::Running => {
                 let event = state.db.newest_event(&task.id).await?;
                 event.map(|event| (what_happens(&event, &task), event.at)).unzip()
@@ -342,7 +332,6 @@ impl Row {
             mode: language::word(task.mode.as_str()),
             model: task.model.to_string(),
             created: task.created_at,
-            place,
             now,
             now_since,
             took: task.started_at.zip(task.finished_at).map(|(start, end)| figures::between(start, end)),

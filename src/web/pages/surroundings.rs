@@ -41,7 +41,7 @@ impl Surroundings {
     pub(super) async fn changed(&mut self, task: &Task) -> Result<(), WebError> {
         loop {
             let waiting = match task.status {
-                Status::Queued => Some(Waiting::of(&self.state, task).await?.message),
+                Status::Queued => Some(Waiting::of(&self.state, task).await?.message()),
                 _ => None,
             };
             if self.is_news(waiting) {

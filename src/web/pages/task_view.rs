@@ -198,7 +198,6 @@ impl TaskView {
         self.task.stage == Some(Stage::Setup)
     }
 
-    /// Whether the last word on it was this one.
     /// Whether there is anything to say about: not of a task that ended before the model's first word.
     pub(super) fn can_be_judged(&self) -> bool {
         let task = &self.task;
@@ -206,6 +205,7 @@ impl TaskView {
         has_result && !self.links.reader.is_visitor()
     }
 
+    /// Whether the last word on it was this one.
     #[expect(clippy::trivially_copy_pass_by_ref, reason = "templates pass references")]
     pub(super) fn is_rated(&self, rating: &Rating) -> bool {
         self.task.feedback.as_ref().is_some_and(|feedback| feedback.rating == *rating)
@@ -286,7 +286,7 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
 
 async fn why_it_waits(state: &AppState, task: &Task, reader: Reader) -> Result<String, WebError> {
     match reader {
-        Reader::Person => Ok(Waiting::of(state, task).await?.message),
+        Reader::Person => Ok(Waiting::of(state, task).await?.message()),
         // How the server fares is nobody else's.
         Reader::Visitor => Ok(tr!("Waiting for its turn.").to_owned()),
     }

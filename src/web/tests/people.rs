@@ -312,6 +312,24 @@ async fn people_take_turns_also_over_a_restart() {
 }
 
 #[tokio::test]
+async fn the_list_shows_first_who_starts_next_also_when_many_wait() {
+    let site = Site::new().await;
+    let bob = site.person("Bob").await;
+    for _ in 0..25 {
+        assert_eq!(site.post_json("/api/tasks", GIT).await.status, StatusCode::CREATED);
+    }
+    let his = submitted(&site, &bob).await;
+    let list = site.get("/").await.body;
+    let rows: Vec<&str> = list.split("<li class=\"task-row\"").skip(1).collect();
+    assert_eq!(rows.len(), 20, "the others are a link away");
+    assert!(rows[0].contains("Next in line"), "{}", rows[0]);
+    assert!(rows[1].contains(&format!("row-{his}")) && rows[1].contains("Place 2 in line; people take turns"));
+    for (row, place) in rows[1..].iter().zip(2..) {
+        assert!(row.contains(&format!("Place {place} in line")), "{row}");
+    }
+}
+
+#[tokio::test]
 async fn r59_of_a_flood_as_many_are_taken_as_fit_and_nothing_half_made_stays() {
     let site = Site::new().await;
     let answers = futures_util::future::join_all((0..1500).map(|number| {
