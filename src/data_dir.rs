@@ -96,6 +96,11 @@ impl TaskDir {
         self.0.join("source")
     }
 
+    /// What the agent changed, kept for a further turn.
+    pub(crate) fn changes(&self) -> PathBuf {
+        self.0.join("changes")
+    }
+
     /// What the container writes besides the code: hostile as well.
     pub(crate) fn output(&self) -> PathBuf {
         self.0.join("output")
@@ -144,6 +149,11 @@ pub(crate) fn kept(tree: &Path) -> PathBuf {
 /// Where it lies while its content moves back.
 pub(crate) fn returning(tree: &Path) -> PathBuf {
     tree.with_added_extension("returning")
+}
+
+/// What is kept for people of one turn of several, beneath the logs of its task.
+pub(crate) fn turn_folder(logs: &Path, turn: u32) -> PathBuf {
+    logs.join("turns").join(turn.to_string())
 }
 
 pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {

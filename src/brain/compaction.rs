@@ -30,7 +30,7 @@ impl Session {
         let (kept_from, kept_messages) = (older.kept_from, older.kept_messages);
         let messages = [
             Message::System { text: include_str!("prompts/summary.md").to_owned() },
-            Message::User { text: record_of(self.task.instruction.as_str(), &older.messages) },
+            Message::User { text: record_of(&self.instructions(state), &older.messages) },
         ];
         let request = Request {
             model_id: self.asked(state).name.id(),
@@ -60,7 +60,13 @@ impl Session {
                 NO_SUMMARY.to_owned()
             }
         };
-        record.messages.push(Message::User { text: in_place_of_older(&summary) });
+        let notes = in_place_of_older(&summary);
+        // What holds now stays word for word, as the first instruction does.
+        let text = match state.told.last() {
+            Some(latest) => format!("{notes}\n\nThe latest instruction was:\n<instruction>\n{latest}\n</instruction>"),
+            None => notes,
+        };
+        record.messages.push(Message::User { text });
         record.events.push(EventBody::Compacted { before_tokens, kept_messages: kept_messages as u64 });
         state.usage = state.usage.plus(record.usage);
         // The summary is the next message; from then on it stands for what it sums up.

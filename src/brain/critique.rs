@@ -136,7 +136,7 @@ impl Session {
         };
         let messages = [
             Message::System { text: include_str!("prompts/critique.md").to_owned() },
-            Message::User { text: material(self.task.instruction.as_str(), explanation, &patch) },
+            Message::User { text: material(&self.instructions(state), explanation, &patch) },
         ];
         let request = Request {
             model_id: critic.name.id(),

@@ -26,7 +26,7 @@ impl Session {
 }
 
 /// The limit of the task that is reached, if one is. Asked before each paid call, so a limit is overstepped by one answer at most.
-fn reached(limits: &Limits, steps: u32, usage: Usage) -> Option<Failure> {
+pub(crate) fn reached(limits: &Limits, steps: u32, usage: Usage) -> Option<Failure> {
     let kept = "The work so far is kept; start again with a higher limit, or with a smaller instruction.";
     if steps >= limits.max_steps {
         return Some(Failure::new(

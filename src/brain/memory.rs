@@ -23,6 +23,7 @@ use crate::{
         conversation::{Message, ToolCall},
         event::EventBody,
         task_id::TaskId,
+        turn::FollowUp,
         usage::Usage,
     },
 };
@@ -43,6 +44,10 @@ pub(super) struct State {
     pub(super) steps: u32,
     pub(super) usage: Usage,
     pub(super) ended: bool,
+    /// What people said after the first instruction, as far as the model read it.
+    pub(super) told: Vec<String>,
+    /// The model has yet to hear of the turn.
+    pub(super) begins_turn: bool,
 }
 
 /// Small numbers that must survive a restart, stored with every step.
@@ -87,6 +92,8 @@ impl Session {
         let commands = self.settings.checks.as_ref().map(|checks| checks.commands.clone()).unwrap_or_default();
         let conversation = Conversation::recall(recorded.messages, memory.compacted);
         let ended = recorded.decided.is_some();
+        let (read, unread): (Vec<FollowUp>, Vec<FollowUp>) =
+            self.db.follow_ups(&self.task.id).await?.into_iter().partition(|said| said.read_at_step.is_some());
         if let Some(Decided { ending, summary }) = recorded.decided {
             let outcome = match ending {
                 Ending::Completed => Outcome::Finished { summary: summary.unwrap_or_default() },
@@ -109,6 +116,8 @@ impl Session {
             steps: recorded.steps,
             usage: recorded.usage,
             ended,
+            told: read.into_iter().map(|said| said.text.into()).collect(),
+            begins_turn: unread.iter().any(|said| said.begins_turn),
         })
     }
 }

@@ -72,6 +72,7 @@ impl Session {
             }
             (Payload::ToolResult { .. }, Due::Opening) => return Err(StepError::NothingWaits),
             (Payload::Start { .. }, Due::Opening) => self.start(state, request.seq).await?,
+            (Payload::Start { .. }, _) if state.begins_turn => self.begin_turn(state, request.seq).await?,
             // An agent that starts again gets the call it has not answered yet.
             (Payload::Start { .. }, Due::Results) => {
                 let call = state.calls.front().cloned().ok_or(StepError::NothingWaits)?;

@@ -59,6 +59,7 @@ impl Session {
                 // The summary was paid for: a limit may be reached now.
                 continue;
             }
+            self.hear(state, &mut before).await?;
             let (text, record) = match self.question(state, before).await? {
                 Ok(answer) => answer,
                 Err(error) => {
@@ -77,6 +78,10 @@ impl Session {
                 return self.hand_out(state, &call, seq, record).await;
             }
             if !text.trim().is_empty() {
+                if self.is_called_back(state, &record).await? {
+                    before = record;
+                    continue;
+                }
                 match self.may_end(state, &text, record).await? {
                     Review::Finish(record) => {
                         return self.end(state, Outcome::Finished { summary: text }, seq, record).await;

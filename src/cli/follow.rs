@@ -51,19 +51,22 @@ pub(super) async fn tell(client: &Client, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the task has ended; otherwise the stream broke off.
+/// Whether the task has ended; otherwise the stream broke off. The end of a turn that another one follows is none.
 async fn follow_once(client: &Client, id: &str, last: &mut u64, view: &mut View) -> anyhow::Result<bool> {
     let mut events = client.events(id, *last).await?;
+    let mut has_ended = false;
     while let Some(event) = events.next().await? {
         let Ok(event) = serde_json::from_str::<Event>(&event) else { continue };
         *last = event.seq;
         view.show(&event.body);
-        if matches!(&event.body, EventBody::Status { status, .. } if status.is_final()) {
-            view.bar.finish_and_clear();
-            return Ok(true);
+        if let EventBody::Status { status, .. } = &event.body {
+            has_ended = status.is_final();
         }
     }
-    Ok(false)
+    if has_ended {
+        view.bar.finish_and_clear();
+    }
+    Ok(has_ended)
 }
 
 struct View {
@@ -94,6 +97,12 @@ impl View {
                 if let Some(failure) = failure {
                     self.line(&format!("  {}: {}", failure.kind.as_str(), plain(&failure.message)));
                 }
+            }
+            EventBody::Turn { number, instruction } => {
+                self.line(&format!("● turn {number}: {}", shorten(&plain(instruction))));
+            }
+            EventBody::Told { text, .. } => {
+                self.line(&format!("  the model reads what you said: {}", shorten(&plain(text))));
             }
             EventBody::Stage { stage } => self.now(&format!("▸ {}", stage_text(*stage))),
             EventBody::Note { message } => self.line(&format!("  {}", plain(message))),

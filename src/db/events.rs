@@ -37,14 +37,14 @@ impl Db {
         .await
     }
 
-    /// The changes of status and stage, what was read of the repository's instructions, and how checks and references
+    /// The changes of status, stage and turn, what was read of the repository's instructions, and how checks and references
     /// stand, in order: the outline of a task, however long its log is.
     pub(crate) async fn outline(&self, id: &TaskId) -> Result<Vec<Event>, DbError> {
         let id = id.clone();
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT seq, at, body FROM events
-                 WHERE task_id = ?1 AND json_extract(body, '$.kind') IN ('status', 'stage', 'agents_file', 'checks', 'references')
+                 WHERE task_id = ?1 AND json_extract(body, '$.kind') IN ('status', 'stage', 'turn', 'agents_file', 'checks', 'references')
                  ORDER BY seq",
             )?;
             collect(statement.query([id.as_str()])?)

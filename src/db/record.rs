@@ -3,7 +3,7 @@
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use super::{Db, DbError, Decided, StoredReply, conversation, day_usage, events, replies};
+use super::{Db, DbError, Decided, Reading, StoredReply, conversation, day_usage, events, follow_ups, replies};
 use crate::{
     domain::{conversation::Message, event::EventBody, person::PersonId, task_id::TaskId, usage::Usage},
     redact,
@@ -15,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) messages: Vec<Message>,
     pub(crate) events: Vec<EventBody>,
     pub(crate) reply: Option<StoredReply>,
+    /// What people said and the model reads with this.
+    pub(crate) read: Vec<Reading>,
     pub(crate) usage: Usage,
     pub(crate) steps: u32,
     /// What the brain must know beside the conversation, in its own words; takes the place of what was stored.
@@ -41,6 +43,16 @@ impl Db {
         self.write_task(id, move |transaction, id| add(transaction, id, &record)).await
     }
 
+    /// Whether anything was said to a model yet, and is still kept.
+    pub(crate) async fn has_conversation(&self, id: &TaskId) -> Result<bool, DbError> {
+        let id = id.clone();
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT 1 FROM messages WHERE task_id = ?1 LIMIT 1")?;
+            Ok(statement.exists([id.as_str()])?)
+        })
+        .await
+    }
+
     /// Everything that was recorded of a task.
     pub(crate) async fn recorded(&self, id: &TaskId) -> Result<Recorded, DbError> {
         let id = id.clone();
@@ -60,6 +72,9 @@ pub(super) fn add(connection: &Connection, id: &TaskId, record: &Record) -> Resu
     }
     for event in &record.events {
         events::append(connection, id, event)?;
+    }
+    for reading in &record.read {
+        follow_ups::mark_read(connection, id, *reading)?;
     }
     if let Some(reply) = &record.reply {
         replies::insert(connection, id, reply)?;

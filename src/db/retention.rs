@@ -31,7 +31,7 @@ impl Db {
             transaction.execute("DELETE FROM replies WHERE task_id = ?1", params![id.as_str()])?;
             transaction.execute(
                 "DELETE FROM events
-                 WHERE task_id = ?1 AND json_extract(body, '$.kind') NOT IN ('status', 'stage', 'diff')",
+                 WHERE task_id = ?1 AND json_extract(body, '$.kind') NOT IN ('status', 'stage', 'turn', 'diff')",
                 params![id.as_str()],
             )?;
             events::append(transaction, id, &EventBody::Note { message: remark })

@@ -226,6 +226,7 @@ mod tests {
             image: "image".to_owned(),
             source: Source::Git { git_url: url.parse().unwrap(), git_ref: Some("main".parse().unwrap()) },
             instruction: Instruction::try_from(instruction.to_owned()).unwrap(),
+            turn: 1,
             limits,
             allow_hosts: Vec::new(),
             summary: None,

@@ -1,5 +1,5 @@
 //! Tasks: submit, claim, move on, end. A task that has ended never changes again, but
-//! for what people think of it and how it is published.
+//! for what people think of it, how it is published, and another turn (`task_turns`).
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -50,21 +50,7 @@ impl Db {
     pub(crate) async fn insert_task(&self, task: Task, room: QueueRoom) -> Result<(), DbError> {
         let id = task.id.clone();
         self.write_task(&id, move |transaction, id| {
-            let waiting: u64 =
-                transaction.query_row("SELECT count(*) FROM tasks WHERE status = 'queued'", [], |row| row.get(0))?;
-            if waiting >= room.of_all {
-                return Err(DbError::QueueFull { waiting });
-            }
-            if let Some(of_one) = room.of_one {
-                let waiting: u64 = transaction.query_row(
-                    "SELECT count(*) FROM tasks WHERE owner = ?1 AND status = 'queued'",
-                    [task.owner.0],
-                    |row| row.get(0),
-                )?;
-                if waiting >= of_one {
-                    return Err(DbError::PersonQueueFull { waiting });
-                }
-            }
+            require_room(transaction, task.owner, room)?;
             insert(transaction, &task)?;
             events::append(transaction, id, &EventBody::Status { status: task.status, failure: None })
         })
@@ -182,6 +168,26 @@ impl Db {
     }
 }
 
+/// Refuses when as many wait as may, in all or of one person.
+pub(super) fn require_room(connection: &Connection, owner: PersonId, room: QueueRoom) -> Result<(), DbError> {
+    let waiting: u64 =
+        connection.query_row("SELECT count(*) FROM tasks WHERE status = 'queued'", [], |row| row.get(0))?;
+    if waiting >= room.of_all {
+        return Err(DbError::QueueFull { waiting });
+    }
+    if let Some(of_one) = room.of_one {
+        let waiting: u64 = connection.query_row(
+            "SELECT count(*) FROM tasks WHERE owner = ?1 AND status = 'queued'",
+            [owner.0],
+            |row| row.get(0),
+        )?;
+        if waiting >= of_one {
+            return Err(DbError::PersonQueueFull { waiting });
+        }
+    }
+    Ok(())
+}
+
 /// A task that is going to fail or was cancelled keeps the stage it was in, whatever is tidied up after it.
 pub(super) fn enter(connection: &Connection, id: &TaskId, stage: Stage) -> Result<(), DbError> {
     let changed = connection
@@ -239,6 +245,7 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
         image: text("image")?,
         source: serde_json::from_str(&text("source")?)?,
         instruction: word(text("instruction")?)?,
+        turn: row.get("turn")?,
         limits: serde_json::from_str(&text("limits")?)?,
         allow_hosts: serde_json::from_str(&text("allow_hosts")?)?,
         summary: optional("summary")?,

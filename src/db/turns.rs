@@ -88,10 +88,12 @@ pub(super) fn take(connection: &Connection, refused: &[Models]) -> Result<Option
     Ok(next.id.parse().ok())
 }
 
-/// First come, first served.
+/// First come, first served. A further turn stands behind every task that was there when it was asked for.
 fn waiting(connection: &Connection) -> Result<Vec<Waiting>, DbError> {
-    let mut statement =
-        connection.prepare_cached("SELECT id, owner, model FROM tasks WHERE status = 'queued' ORDER BY position")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT id, owner, model FROM tasks LEFT JOIN turns ON task_id = id AND number = turn
+         WHERE status = 'queued' ORDER BY coalesce(behind, position), place",
+    )?;
     let tasks =
         statement.query_map([], |row| Ok(Waiting { id: row.get(0)?, owner: row.get(1)?, model: row.get(2)? }))?;
     Ok(tasks.collect::<Result<_, _>>()?)

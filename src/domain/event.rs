@@ -41,6 +41,10 @@ pub(crate) enum EventBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         failure: Option<Failure>,
     },
+    /// The task goes on after its end, with a further instruction.
+    Turn { number: u32, instruction: String },
+    /// What a person said while the task ran; the model reads it now.
+    Told { number: u32, text: String },
     /// A stage began; the one before is over.
     Stage { stage: Stage },
     /// Something worth a line: how far a clone is, that there is no `setup.sh`, that the network is proven cut.

@@ -27,4 +27,5 @@ pub(crate) mod share;
 pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod task_id;
+pub(crate) mod turn;
 pub(crate) mod usage;

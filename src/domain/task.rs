@@ -30,7 +30,10 @@ pub(crate) struct Task {
     pub(crate) model: ModelName,
     pub(crate) image: String,
     pub(crate) source: Source,
+    /// The first one; each follow-up is a turn.
     pub(crate) instruction: Instruction,
+    /// The number of its last turn, which status, stage, summary, failure and times are about. Counts from 1.
+    pub(crate) turn: u32,
     pub(crate) limits: Limits,
     /// What its proxy lets through besides the configured hosts.
     pub(crate) allow_hosts: Vec<HostPattern>,

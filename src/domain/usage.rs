@@ -30,6 +30,21 @@ impl Usage {
         }
     }
 
+    /// What was added since it was `earlier`.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        let cost_usd = match (self.cost_usd, earlier.cost_usd) {
+            (Some(now), Some(then)) => Some((now - then).max(0.0)),
+            (now, _) if earlier.tokens() == 0 => now,
+            _ => None,
+        };
+        Self {
+            input_tokens: self.input_tokens.saturating_sub(earlier.input_tokens),
+            cached_tokens: self.cached_tokens.saturating_sub(earlier.cached_tokens),
+            output_tokens: self.output_tokens.saturating_sub(earlier.output_tokens),
+            cost_usd,
+        }
+    }
+
     pub(crate) fn tokens(self) -> u64 {
         self.input_tokens + self.output_tokens
     }

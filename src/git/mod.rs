@@ -6,6 +6,7 @@ mod clone_error;
 #[cfg(test)]
 mod clone_tests;
 mod command;
+mod earlier_work;
 #[cfg(test)]
 #[path = "../../tests/it/git_server.rs"]
 #[expect(dead_code, reason = "its login is for the integration tests")]

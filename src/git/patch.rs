@@ -78,7 +78,7 @@ fn replace(listing: &mut Listing, path: &[u8], at_end: &Listing) {
 /// A file that becomes a link, or a link that becomes a file, is deleted and made anew: `git apply` takes it in no other
 /// way, and libgit2, once it looks for renames, writes it as one change. So there are two diffs, by way of a tree without
 /// these paths.
-fn write_patch(repository: &Repository, from: Oid, wanted: &Listing) -> Result<Patch, SnapshotError> {
+pub(super) fn write_patch(repository: &Repository, from: Oid, wanted: &Listing) -> Result<Patch, SnapshotError> {
     let before = list(repository, from)?;
     let is_retyped =
         |path: &Vec<u8>, mode: u32| before.get(path).is_some_and(|file| is_link(file.mode) != is_link(mode));

@@ -13,6 +13,8 @@ pub(super) struct Checkpoint {
     pub(super) fetched: Option<Fetched>,
     /// S1; without setup it is S0. From here on the workspace holds work of the agent.
     pub(super) prepared: Option<Snapshot>,
+    /// Of a further turn: the source with the work of the turns before.
+    pub(super) earlier: Option<Snapshot>,
     #[serde(skip)]
     pub(super) looking: Looking,
 }

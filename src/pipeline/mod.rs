@@ -3,6 +3,7 @@
 mod checkpoint;
 mod docker;
 mod ending;
+pub(crate) mod follow_up;
 pub(crate) mod gate;
 pub(crate) mod housekeeping;
 pub(crate) mod leaks;

@@ -119,19 +119,24 @@ impl Observer {
         Ok(ids)
     }
 
-    /// Whether the event that is news is a remark on a task that was counted to its end.
-    async fn has_ended_before(&self, id: &TaskId) -> Result<bool, DbError> {
+    /// Where to begin with a task that is not among the live ones: with its last turn. None if the event that is news is a
+    /// remark on a task that was counted to its end.
+    async fn beginning(&self, id: &TaskId) -> Result<Option<u64>, DbError> {
         let outline = self.db.outline(id).await?;
-        let end = outline.iter().find(|event| ends_the_task(event));
-        Ok(match end {
+        let turn = outline.iter().rposition(|event| matches!(event.body, EventBody::Turn { .. })).unwrap_or(0);
+        let end = outline.iter().skip(turn).find(|event| ends_the_task(event));
+        let is_remark = match end {
             Some(end) => self.db.last_seq(id).await? > end.seq,
             None => false,
-        })
+        };
+        let first = outline.get(turn).map_or(1, |event| event.seq);
+        Ok((!is_remark).then_some(first.saturating_sub(1)))
     }
 
     async fn look(&mut self, id: &TaskId) -> Result<(), DbError> {
-        if !self.seen.contains_key(id) && self.has_ended_before(id).await? {
-            return Ok(());
+        if !self.seen.contains_key(id) {
+            let Some(seq) = self.beginning(id).await? else { return Ok(()) };
+            self.seen.insert(id.clone(), Seen { seq, ..Seen::default() });
         }
         loop {
             let seen = self.seen.entry(id.clone()).or_default();

@@ -83,6 +83,7 @@ impl Queue {
             image: new.image.unwrap_or_else(|| config.sandbox.image.clone()),
             source: new.source,
             instruction: new.instruction,
+            turn: 1,
             limits: config.agent.limits.with(new.limits),
             allow_hosts: new.allow_hosts,
             summary: None,
@@ -96,8 +97,7 @@ impl Queue {
             started_at: None,
             finished_at: None,
         };
-        let of_one = (task.owner != PersonId::OWNER).then_some(config.queue.max_queued_per_person);
-        let room = QueueRoom { of_all: config.queue.max_queued, of_one };
+        let room = self.room_for(task.owner);
         let folder = self.shared.data_dir.task(&task.id);
         make_private_dir(folder.path())?;
         let stored = async {
@@ -139,6 +139,21 @@ impl Queue {
             }
             outcome => outcome,
         }
+    }
+
+    /// How many tasks may wait, in all and of this person.
+    pub(super) fn room_for(&self, owner: PersonId) -> QueueRoom {
+        let settings = &self.shared.config.queue;
+        let of_one = (owner != PersonId::OWNER).then_some(settings.max_queued_per_person);
+        QueueRoom { of_all: settings.max_queued, of_one }
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.shared.db
+    }
+
+    pub(super) fn data_dir(&self) -> &DataDir {
+        &self.shared.data_dir
     }
 
     /// A task that had to wait may start now.

@@ -12,7 +12,7 @@ use std::fmt;
 use super::{
     Pipeline,
     checkpoint::Checkpoint,
-    stages::{clean_up, fetch, setup},
+    stages::{clean_up, earlier_work, fetch, setup},
 };
 use crate::{
     brain,
@@ -85,10 +85,12 @@ pub(super) fn workspace_lost() -> Failure {
 
 async fn begin(pipeline: &Pipeline, task: &Task, checkpoint: &mut Checkpoint) -> anyhow::Result<Container> {
     let earlier = checkpoint.fetched.clone();
+    pipeline.db.advance(&task.id, checkpoint.to_json()?, Stage::Fetch).await?;
     let fetched = checkpoint.fetched.insert(fetch::fetch(pipeline, task, earlier).await?);
     let fetched = fetched.clone();
     pipeline.db.advance(&task.id, checkpoint.to_json()?, Stage::Setup).await?;
     let (container, snapshot) = setup::setup(pipeline, task, &fetched).await?;
+    checkpoint.earlier = Box::pin(earlier_work::bring_back(pipeline, task, &fetched)).await?;
     checkpoint.prepared = Some(snapshot);
     pipeline.db.advance(&task.id, checkpoint.to_json()?, Stage::Agent).await?;
     Ok(container)

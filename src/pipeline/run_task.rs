@@ -39,6 +39,10 @@ pub(super) async fn run_task(
 ) -> Option<Ending> {
     let Unfinished { task, attempt, worked, checkpoint, decided, is_collected } = unfinished;
     let mut checkpoint = Checkpoint::read(checkpoint);
+    if task.stage.is_none() {
+        // What is prepared is of the turn before.
+        checkpoint.prepared = None;
+    }
     let decided = if let Some(decided) = decided {
         hear_the_end(pipeline, &task, &checkpoint, &decided).await;
         decided

@@ -75,7 +75,7 @@ async fn bring_to_an_end(pipeline: &Pipeline, task: Unfinished, shutdown: Cancel
     let cancel = pipeline.queue.token(&id);
     let work = |task: Unfinished| {
         let (pipeline, cancel, shutdown) = (pipeline.clone(), cancel.clone(), shutdown.clone());
-        tokio::spawn(async move { run_task(&pipeline, task, cancel, shutdown).await }.in_current_span())
+        tokio::spawn(async move { Box::pin(run_task(&pipeline, task, cancel, shutdown)).await }.in_current_span())
     };
     let ending = match work(task.clone()).await {
         Ok(ending) => ending,
@@ -97,6 +97,10 @@ async fn bring_to_an_end(pipeline: &Pipeline, task: Unfinished, shutdown: Cancel
         }
     }
     pipeline.queue.finish(&id);
+    // What is said from here on finds a task that has ended, and begins a turn by itself.
+    if let Err(error) = pipeline.queue.go_on_with_unread(&id).await {
+        tracing::error!(%error, "what was said while the task ended waits for somebody to go on");
+    }
 }
 
 fn broken() -> Failure {

@@ -8,7 +8,7 @@ use crate::{
     db::{Db, DbError},
     domain::{
         event::{Event, EventBody},
-        task::Task,
+        task::{Status, Task},
         task_id::TaskId,
     },
 };
@@ -48,8 +48,9 @@ impl Feed {
             let events = self.db.events_after(&self.task, self.after, PAGE).await?;
             if let Some(last) = events.last() {
                 self.after = last.seq;
-                // What comes after the end (a pull request) may fill a page more.
-                self.ended = events.len() < PAGE as usize && events.iter().any(ends_the_task);
+                // What comes after the end (a pull request) may fill a page more, and after the end of a turn may come another.
+                let status = events.iter().rev().find_map(status);
+                self.ended = events.len() < PAGE as usize && status.is_some_and(Status::is_final);
                 return Ok(Some(events));
             }
             if is_final || !self.changed().await {
@@ -75,6 +76,9 @@ impl Feed {
     }
 }
 
-fn ends_the_task(event: &Event) -> bool {
-    matches!(&event.body, EventBody::Status { status, .. } if status.is_final())
+fn status(event: &Event) -> Option<Status> {
+    match event.body {
+        EventBody::Status { status, .. } => Some(status),
+        _ => None,
+    }
 }

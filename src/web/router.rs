@@ -89,6 +89,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/api/tasks/{id}", get(api::tasks::get)),
         person("/api/tasks/{id}/cancel", post(api::tasks::cancel)),
         person("/api/tasks/{id}/retry", post(api::tasks::retry)),
+        person("/api/tasks/{id}/messages", get(api::messages::list).post(api::messages::post)),
         person("/api/tasks/{id}/feedback", post(api::feedback::post)),
         person("/api/tasks/{id}/pull-request", post(api::pull_request::post)),
         person("/api/tasks/{id}/shares", get(api::shares::list).post(api::shares::post)),

@@ -36,4 +36,5 @@ mod sign_in;
 mod step_protocol;
 mod terminal;
 mod training;
+mod turns;
 mod whole_tasks;

@@ -7,6 +7,7 @@ use anyhow::Context;
 use super::aside;
 use crate::{
     artifacts, blocking,
+    data_dir::turn_folder,
     domain::{
         event::EventBody,
         patch::{ChangedFile, DiffSummary, is_image},
@@ -40,11 +41,23 @@ pub(crate) async fn collect(
     let before = fetched.snapshot.clone();
     let explanation = summary.clone();
     let limits = SnapshotLimits::from(&pipeline.config.source);
+    let (earlier, turn) = (checkpoint.earlier.clone(), task.turn);
     let may_be_published = forge_of(&pipeline.config, &task.source).is_ok();
     let work = move || -> anyhow::Result<Collected> {
         let snapshots = Snapshots::open(&folder.git())?;
         let end = snapshots.take(&folder.code(), Some(&before), &limits).context("last snapshot")?;
         let patch = snapshots.patch(&before, &after_setup, &end).context("patch")?;
+        let own_diff = match earlier {
+            Some(earlier) => {
+                let own = snapshots.own_patch(&earlier, (&before, &after_setup, &end)).context("patch of the turn")?;
+                let folder = turn_folder(&logs, turn);
+                std::fs::create_dir_all(&folder)?;
+                write_whole(&folder.join("diff.patch"), &own.bytes)?;
+                Some(own.summary)
+            }
+            None => None,
+        };
+        snapshots.keep_changes((&before, &after_setup, &end), &folder.changes()).context("changes")?;
         write_whole(&logs.join("diff.patch"), &patch.bytes)?;
         if may_be_published {
             snapshots.keep_result(&before, &after_setup, &end).context("result")?;
@@ -60,6 +73,7 @@ pub(crate) async fn collect(
         let output = artifacts::collect(&folder.output(), &logs).context("artifacts")?;
         Ok(Collected {
             diff: patch.summary,
+            own_diff,
             references,
             patch_holds_secret: redact::holds_secret(&patch.bytes),
             left_out: left_out(&end, output.left_out),
@@ -78,12 +92,17 @@ pub(crate) async fn collect(
     if !collected.references.is_empty() {
         pipeline.db.append_event(&task.id, EventBody::References { references: collected.references }).await?;
     }
+    if let Some(own) = collected.own_diff {
+        pipeline.db.set_own_diff(&task.id, task.turn, own).await?;
+    }
     pipeline.db.set_result(&task.id, summary, Some(collected.diff)).await?;
     Ok(())
 }
 
 struct Collected {
     diff: DiffSummary,
+    /// Of a further turn.
+    own_diff: Option<DiffSummary>,
     references: Vec<CheckedReference>,
     patch_holds_secret: bool,
     /// Files that are neither in the patch nor among the artifacts, with the reason.

@@ -12,7 +12,7 @@ use crate::{
     domain::{
         event::EventBody,
         source::{GitRef, Source},
-        task::{Stage, Task},
+        task::Task,
     },
     git::{self, CloneLimits, CloneRequest, NamedFiles, Snapshot, SnapshotError, SnapshotLimits, Snapshots},
     pipeline::Pipeline,
@@ -45,7 +45,6 @@ const MAX_AGENTS_FILES_BYTES: usize = 256 * 1024;
 
 /// Fetches from nothing; an earlier attempt says which commit.
 pub(crate) async fn fetch(pipeline: &Pipeline, task: &Task, earlier: Option<Fetched>) -> anyhow::Result<Fetched> {
-    pipeline.db.enter_stage(&task.id, Stage::Fetch).await?;
     let folder = pipeline.data_dir.task(&task.id);
     make_private_dir(&pipeline.data_dir.task_logs(&task.id))?;
     remove_tree(&folder.code()).await?;

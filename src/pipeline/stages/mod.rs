@@ -5,6 +5,7 @@ pub(super) mod agent;
 mod aside;
 pub(super) mod clean_up;
 pub(super) mod collect;
+pub(super) mod earlier_work;
 mod exit;
 pub(super) mod fetch;
 pub(super) mod publish;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
-use super::pull_request::PullRequestBody;
+use super::{pull_request::PullRequestBody, turn_body::TurnBody};
 use crate::{
     artifacts::{self, Artifact},
     blocking,
@@ -52,6 +52,12 @@ pub(in crate::web) struct TaskBody {
     source: Source,
     /// The instruction.
     task: String,
+    /// The number of its last turn. Status, stage, summary, error and times are of that turn; limits, usage, steps and diff of
+    /// the whole task.
+    turn: u32,
+    /// All of them, in order. Left out in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    turns: Option<Vec<TurnBody>>,
     limits: Limits,
     /// Hosts that its proxy lets through besides the configured ones.
     #[schema(value_type = Vec<String>)]
@@ -148,6 +154,8 @@ impl TaskBody {
             image: task.image,
             source: task.source,
             task: task.instruction.into(),
+            turn: task.turn,
+            turns: None,
             limits: task.limits,
             allow_hosts: task.allow_hosts,
             network: Vec::new(),
@@ -181,7 +189,9 @@ impl TaskBody {
             Status::Queued => Some(Waiting::of(state, &task).await?.into()),
             _ => None,
         };
+        let turns = TurnBody::all(state.db.turns(&task.id).await?, &task.id, base);
         Ok(Self {
+            turns: Some(turns),
             queue,
             network,
             artifacts: Some(artifacts),

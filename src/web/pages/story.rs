@@ -264,6 +264,10 @@ fn mark(body: &EventBody) -> (Tone, String) {
             };
             (tone, pull_request.message())
         }
+        EventBody::Turn { number, instruction } => {
+            (Tone::Stage, tr!("Turn {number}: {instruction}", number = number, instruction = instruction))
+        }
+        EventBody::Told { text, .. } => (Tone::Stage, tr!("You said: {text}", text = text)),
         // These have blocks of their own.
         EventBody::ModelAsked { .. }
         | EventBody::ModelReplied { .. }

@@ -257,6 +257,8 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
     let mut end = None;
     for event in outline {
         match event.body {
+            // A further turn goes through all of them again.
+            EventBody::Turn { .. } => (entered, end) = (Vec::new(), None),
             EventBody::Stage { stage } => entered.push((stage, event.at)),
             EventBody::Status { status, .. } if status.is_final() => end = Some(event.at),
             _ => {}

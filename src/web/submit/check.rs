@@ -152,7 +152,7 @@ pub(super) fn more_hosts(
     Ok(known)
 }
 
-fn limits(wish: &LimitsWish) -> Vec<FieldError> {
+pub(super) fn limits(wish: &LimitsWish) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let mut require = |ok: bool, field: &str, range: String| {
         if !ok {

@@ -14,9 +14,10 @@ use crate::{
         source::Source,
         task::{NewTask, Task},
         task_id::TaskId,
+        turn::{FollowUp, NewFollowUp},
     },
     host,
-    pipeline::queue::SubmitError,
+    pipeline::{follow_up::NotTold, queue::SubmitError},
 };
 pub(super) use check::check_url;
 pub(super) use received::{Received, Typed};
@@ -129,6 +130,30 @@ pub(super) async fn again(
         allow_hosts,
     };
     queue(state, new, upload).await
+}
+
+/// Tells a task something. Once this returns, it is kept whatever happens to the server.
+pub(super) async fn tell(state: &AppState, id: &TaskId, new: NewFollowUp) -> Result<FollowUp, WebError> {
+    require_room(state)?;
+    let task = state.db.task(id).await?;
+    let fields = check::limits(&new.limits);
+    if !fields.is_empty() {
+        return Err(WebError::Invalid { fields });
+    }
+    check::allowed(&task.image, &state.config).map_err(|error| WebError::Invalid { fields: vec![error] })?;
+    let (queue, id) = (state.queue.clone(), id.clone());
+    // A client that goes away now must not leave it half done.
+    let told = tokio::spawn(async move { queue.tell(&id, new).await });
+    Ok(told.await.map_err(WebError::internal)??)
+}
+
+impl From<NotTold> for WebError {
+    fn from(error: NotTold) -> Self {
+        match error {
+            NotTold::Db(error) => error.into(),
+            error => Self::Conflict(error.to_string()),
+        }
+    }
 }
 
 async fn queue(state: &AppState, new: NewTask, upload: Option<Upload>) -> Result<Task, WebError> {
