@@ -23,7 +23,7 @@ async fn json_becomes_a_queued_task() {
     let task = answer.json();
     let id = task["id"].as_str().unwrap();
     assert_eq!(answer.header(header::LOCATION), format!("/api/tasks/{id}"));
-    insta::assert_json_snapshot!(task, {".id" => "[id]", ".url" => "[url]", ".created_at" => "[time]"});
+    insta::assert_json_snapshot!(task, {".id" => "[id]", ".url" => "[url]", ".created_at" => "[time]", ".turns[].created_at" => "[time]"});
     assert_eq!(site.get(&format!("/api/tasks/{id}")).await.json(), task);
     let list = site.get("/api/tasks?status=queued").await.json();
     assert_eq!((list["tasks"][0]["id"].as_str(), &list["next"]), (Some(id), &serde_json::Value::Null));
