@@ -7,7 +7,7 @@ use std::{
 
 use axum::{
     body::Body,
-    extract::{Path, State},
+    extract::{Path, State, rejection::PathRejection},
     http::{
         HeaderMap, HeaderValue, StatusCode,
         header::{
@@ -24,7 +24,6 @@ use tokio_util::io::ReaderStream;
 use super::{
     AppState,
     error::WebError,
-    extract::TaskPath,
     reading::{Reader, Reading},
     security_headers::ARTIFACT_POLICY,
     share::redacted,
@@ -55,12 +54,13 @@ pub(super) struct ArtifactPath {
 )]
 pub(super) async fn get(
     State(state): State<AppState>,
-    TaskPath(id): TaskPath,
-    path: Result<Path<ArtifactPath>, axum::extract::rejection::PathRejection>,
+    reading: Reading,
+    path: Result<Path<ArtifactPath>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     let Path(ArtifactPath { name }) = path.map_err(|_| WebError::NotFound)?;
-    send(&state, &id, name, &headers, Reader::Person).await
+    reading.require_file(&name)?;
+    send(&state, &reading.id, name, &headers, reading.links.reader).await
 }
 
 /// The same for whoever has a share link that shows it.
@@ -81,14 +81,12 @@ pub(super) async fn get(
     )
 )]
 pub(super) async fn shared(
-    State(state): State<AppState>,
+    state: State<AppState>,
     reading: Reading,
-    path: Result<Path<ArtifactPath>, axum::extract::rejection::PathRejection>,
+    path: Result<Path<ArtifactPath>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
-    let Path(ArtifactPath { name }) = path.map_err(|_| WebError::NotFound)?;
-    reading.require_file(&name)?;
-    send(&state, &reading.id, name, &headers, Reader::Visitor).await
+    get(state, reading, path, headers).await
 }
 
 async fn send(

@@ -156,7 +156,6 @@ pub(in crate::web) async fn list(
     State(state): State<AppState>,
     TaskPath(id): TaskPath,
 ) -> Result<Json<ShareList>, WebError> {
-    state.db.task(&id).await?;
     let shares = state.db.shares(&id).await?.into_iter().map(|share| ShareBody::new(share, None)).collect();
     Ok(Json(ShareList { shares }))
 }
@@ -188,7 +187,6 @@ pub(in crate::web) async fn make(
 ) -> Result<(Share, String), WebError> {
     if let ShareScope::Log { name } = &scope {
         let (folder, name) = (state.data_dir.task_logs(&task), name.clone());
-        state.db.task(&task).await?;
         if blocking::run(move || artifacts::open(&folder, &name)).await??.is_none() {
             return Err(invalid("log", "there is no such file of this task; `artifacts` lists them"));
         }

@@ -54,8 +54,5 @@ fn token(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn cookie(state: &AppState, token: &str, lifetime: SignedDuration) -> Option<HeaderValue> {
-    let secure = if state.gate.behind_tls { "; Secure" } else { "" };
-    let seconds = lifetime.as_secs();
-    let text = format!("{COOKIE_NAME}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    HeaderValue::from_str(&text).ok()
+    cookies::set_secret(state, COOKIE_NAME, token, "/", lifetime.as_secs())
 }

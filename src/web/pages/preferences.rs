@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::web::{
     auth::local_path,
+    cookies,
     error::WebError,
     language::{self, Language},
     preferences::{self, Theme},
@@ -21,8 +22,6 @@ pub(in crate::web) struct PreferencesForm {
     language: Option<String>,
     next: Option<String>,
 }
-
-const KEPT_SECONDS: u32 = 365 * 24 * 60 * 60;
 
 pub(in crate::web) async fn post(
     Form(form): Form<PreferencesForm>,
@@ -46,7 +45,6 @@ pub(in crate::web) async fn post(
 
 /// None takes the choice back.
 fn cookie(name: &str, value: Option<&str>) -> (HeaderName, String) {
-    let seconds = if value.is_some() { KEPT_SECONDS } else { 0 };
-    let value = value.unwrap_or_default();
-    (SET_COOKIE, format!("{name}={value}; Path=/; Max-Age={seconds}; SameSite=Lax; HttpOnly"))
+    let seconds = if value.is_some() { cookies::A_YEAR_S } else { 0 };
+    (SET_COOKIE, cookies::set(name, value.unwrap_or_default(), "/", seconds))
 }

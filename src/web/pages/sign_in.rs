@@ -20,7 +20,7 @@ use crate::{
 };
 
 const COOKIE_NAME: &str = "atelier_sign_in";
-const COOKIE_SECONDS: u32 = 600;
+const COOKIE_SECONDS: i64 = 600;
 
 #[derive(Deserialize)]
 pub(in crate::web) struct Start {
@@ -82,10 +82,8 @@ pub(in crate::web) async fn finish(
     Ok(response)
 }
 
-fn cookie(state: &AppState, secret: &str, seconds: u32) -> Option<HeaderValue> {
-    let secure = if state.gate.behind_tls { "; Secure" } else { "" };
-    let text = format!("{COOKIE_NAME}={secret}; Path=/login; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    HeaderValue::from_str(&text).ok()
+fn cookie(state: &AppState, secret: &str, seconds: i64) -> Option<HeaderValue> {
+    cookies::set_secret(state, COOKIE_NAME, secret, "/login", seconds)
 }
 
 /// The log has the cause; the person can only try again or ask the owner.

@@ -31,7 +31,7 @@ impl Layout {
 
     /// Keeps a choice that was just made.
     pub(super) fn remembered(self, asked: Option<&str>) -> Option<[(HeaderName, String); 1]> {
-        let cookie = || format!("{COOKIE_NAME}={}; Path=/; Max-Age=31536000; SameSite=Lax; HttpOnly", self.name());
+        let cookie = || cookies::set(COOKIE_NAME, self.name(), "/", cookies::A_YEAR_S);
         asked.and_then(Self::named).map(|_| [(SET_COOKIE, cookie())])
     }
 
