@@ -24,6 +24,7 @@ static FAVICON: LazyLock<Asset> =
     LazyLock::new(|| asset("favicon", "svg", "image/svg+xml", include_bytes!("../../static/favicon.svg")));
 static PAGE_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("page", include_bytes!("../../static/page.js")));
 static TASK_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("task", include_bytes!("../../static/task.js")));
+static LOG_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("log", include_bytes!("../../static/log.js")));
 static DIFF_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("diff", include_bytes!("../../static/diff.js")));
 static KEYS_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("keys", include_bytes!("../../static/keys.js")));
 static NEW_SCRIPT: LazyLock<Asset> = LazyLock::new(|| script("new", include_bytes!("../../static/new.js")));
@@ -51,6 +52,11 @@ pub(super) fn task_script() -> &'static str {
     &TASK_SCRIPT.url
 }
 
+/// The page of a log.
+pub(super) fn log_script() -> &'static str {
+    &LOG_SCRIPT.url
+}
+
 /// The page of a patch.
 pub(super) fn diff_script() -> &'static str {
     &DIFF_SCRIPT.url
@@ -62,7 +68,8 @@ pub(super) fn new_script() -> &'static str {
 }
 
 pub(super) async fn get(Path(name): Path<String>) -> Result<Response, WebError> {
-    let assets = [&*STYLE, &*FAVICON, &*PAGE_SCRIPT, &*KEYS_SCRIPT, &*TASK_SCRIPT, &*DIFF_SCRIPT, &*NEW_SCRIPT];
+    let assets =
+        [&*STYLE, &*FAVICON, &*PAGE_SCRIPT, &*KEYS_SCRIPT, &*TASK_SCRIPT, &*DIFF_SCRIPT, &*NEW_SCRIPT, &*LOG_SCRIPT];
     let asset = assets.into_iter().find(|asset| asset.url.strip_prefix("/static/") == Some(&*name));
     let asset = asset.ok_or(WebError::NotFound)?;
     let caching = "public, max-age=31536000, immutable";

@@ -85,6 +85,41 @@ async fn why_a_task_waits_stays_true_without_a_reload() {
 }
 
 #[tokio::test]
+async fn the_page_of_a_log_grows_with_it_and_follows_its_end() {
+    let atelier = Atelier::start().await;
+    let setup = "#!/bin/sh\nfor n in $(seq 1 2000); do echo \"row $n.\"; sleep 0.05; done\n";
+    let task = atelier.submit_zip(Zip::new().executable("setup.sh", setup), "Go.", &[]).await;
+    task.reaches("setup").await;
+    let browser = Browser::open().await;
+    let shown = |text: &str| format!("return document.getElementById('log').textContent.includes('{text}')");
+    let grows_to = async |text: &str| {
+        while browser.page.execute(&shown(text), vec![]).await.unwrap() != json!(true) {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    let page = format!("/tasks/{}/logs/setup.log", task.id);
+    // The log is there with its first line.
+    while atelier.get(&page).await.status() != 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    browser.page.goto(&atelier.login_link(&page)).await.unwrap();
+    browser.page.execute("window.sameDocument = true; scrollTo(0, document.body.scrollHeight)", vec![]).await.unwrap();
+    grows_to("row 140.").await;
+    let distance = "return document.documentElement.scrollHeight - innerHeight - scrollY";
+    let distance = browser.page.execute(distance, vec![]).await.unwrap().as_f64().unwrap();
+    assert!(distance < 80.0, "the end is {distance} pixels away");
+
+    browser.page.execute("scrollTo(0, 0)", vec![]).await.unwrap();
+    grows_to("row 200.").await;
+    let seen = browser.page.execute("return [scrollY, window.sameDocument]", vec![]).await.unwrap();
+    assert_eq!(seen, json!([0, true]), "who scrolled away stays there, and nothing was loaded again");
+
+    task.cancel().await;
+    browser.does_not_read("new lines appear here").await;
+    browser.complains_of_nothing().await;
+}
+
+#[tokio::test]
 async fn nothing_is_shown_without_a_login() {
     let atelier = Atelier::start().await;
     let browser = Browser::open().await;

@@ -40,7 +40,8 @@ pub(in crate::web) struct LogQuery {
     line: Option<u64>,
     /// Show the lines that hold this text.
     find: Option<String>,
-    /// `rows`: the lines alone, as a page that follows the log asks for them.
+    /// `rows`: the lines alone, as the page of the task asks for them that follows the log; `lines`: as the page of the log itself
+    /// does.
     only: Option<String>,
 }
 
@@ -59,6 +60,7 @@ struct LogPage {
     find: String,
     size: u64,
     content: Content,
+    task_is_over: bool,
 }
 
 enum Content {
@@ -70,6 +72,11 @@ enum Content {
 impl LogPage {
     fn is_searchable(&self) -> bool {
         !matches!(self.content, Content::Binary)
+    }
+
+    /// More may come after the last line that is shown.
+    fn grows(&self) -> bool {
+        !self.task_is_over && matches!(&self.content, Content::Part(part) if !part.goes_on())
     }
 
     fn lines(&self) -> Option<String> {
@@ -84,6 +91,7 @@ impl LogPage {
 #[template(path = "log_rows.html")]
 struct Rows {
     part: LogPart,
+    grows: bool,
     /// Where the links of lines lead, up to the number of the line: to the page of the log.
     to: String,
 }
@@ -104,7 +112,14 @@ pub(in crate::web) async fn get(
     let reader = links.reader;
     let task = state.db.task(&id).await?;
     let (folder, wanted) = (state.data_dir.task_logs(&id), name.clone());
-    let only_rows = query.only.as_deref() == Some("rows");
+    // From before the file is read: once it is over, nothing comes any more.
+    let task_is_over = task.status.is_final();
+    let only = query.only.as_deref().and_then(|only| match only {
+        "rows" => Some(links.log_line(&name)),
+        "lines" => Some(String::new()),
+        _ => None,
+    });
+    let only_rows = only.is_some();
     let find: String = query.find.clone().unwrap_or_default().chars().take(MAX_FIND_CHARS).collect();
     let text = find.clone();
     let read = blocking::run(move || {
@@ -120,10 +135,10 @@ pub(in crate::web) async fn get(
         None => return Err(WebError::NotFound),
     };
     match content {
-        Content::Part(part) if only_rows => page(&Rows { part, to: links.log_line(&name) }),
+        Content::Part(part) if only_rows => page(&Rows { part, grows: !task_is_over, to: only.unwrap_or_default() }),
         content => {
             let title = reader.text(task.instruction.title()).into_owned();
-            page(&LogPage { id, links, title, name, find, size, content })
+            page(&LogPage { id, links, title, name, find, size, content, task_is_over })
         }
     }
 }
