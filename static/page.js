@@ -100,16 +100,18 @@ document.addEventListener("click", (event) => {
   if (summary) summary.parentElement.dataset.touched = "yes";
 });
 
-for (const button of document.querySelectorAll("[data-copy]")) {
-  if (!navigator.clipboard) continue;
-  button.hidden = false;
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-    const copy = button.textContent;
-    button.textContent = tr("Copied");
-    setTimeout(() => { button.textContent = copy; }, 1500);
-  });
+function offerCopies(part) {
+  for (const button of navigator.clipboard ? part.querySelectorAll("[data-copy]") : []) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+      const copy = button.textContent;
+      button.textContent = tr("Copied");
+      setTimeout(() => { button.textContent = copy; }, 1500);
+    });
+  }
 }
+offerCopies(document);
 
 if (document.querySelector("[data-live-list]")) {
   const refresh = async () => {

@@ -134,3 +134,32 @@ if (page.dataset.live) {
     }, 120), { passive: true });
   }
 }
+
+// Sharing in a dialog: the forms of the page that is there for who has no scripts.
+const dialog = document.getElementById("share");
+
+async function showShare(answer) {
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const parts = page.getElementById("share-parts");
+  if (!parts) return location.assign(document.querySelector("[data-share]").href);
+  document.getElementById("share-parts").replaceWith(parts);
+  offerCopies(parts);
+  tick();
+  if (!dialog.open) dialog.showModal();
+  parts.querySelector("[role=status]")?.focus();
+}
+
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("[data-share]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  showShare(await fetch(link.href, { headers: { accept: "text/html" } }));
+});
+
+dialog?.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (form.method === "dialog") return;
+  event.preventDefault();
+  const body = new URLSearchParams(new FormData(form));
+  showShare(await fetch(form.action, { method: "POST", body, headers: { accept: "text/html" } }));
+});

@@ -145,6 +145,7 @@ impl App {
             obstacles: self.pipeline.gate.obstacles(),
             metrics: self.metrics,
             engine: self.pipeline.engine.clone(),
+            models: self.pipeline.models.clone(),
         };
         tokio::spawn(observer::run(self.pipeline.db.clone(), vitals.metrics.clone(), shutdown.clone()));
         tokio::spawn(self.pipeline.gate.clone().run(shutdown.clone()));

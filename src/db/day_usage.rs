@@ -11,6 +11,11 @@ use crate::domain::{
 use crate::wall_clock;
 
 impl Db {
+    /// Counts what somebody used of a model beside any task.
+    pub(crate) async fn note_usage(&self, person: PersonId, usage: Usage) -> Result<(), DbError> {
+        self.write(move |transaction| add(transaction, person, &usage)).await
+    }
+
     pub(crate) async fn usage_today(&self, scope: Scope) -> Result<DayUsage, DbError> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(

@@ -42,7 +42,7 @@ pub(crate) use api_tokens::ApiToken;
 pub(crate) use copy::copy;
 pub(crate) use follow_ups::Reading;
 pub(crate) use invites::{Invite, NewInvite};
-pub(crate) use people::{PasswordOf, Profile};
+pub(crate) use people::{PasswordOf, Presence, Profile};
 pub(crate) use pull_requests::Consent;
 pub(crate) use record::Record;
 pub(crate) use replies::StoredReply;

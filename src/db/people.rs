@@ -27,6 +27,16 @@ pub(crate) struct Profile {
     pub(crate) tasks: u64,
 }
 
+/// That somebody is here.
+#[derive(Debug, Clone)]
+pub(crate) struct Presence {
+    pub(crate) person: Person,
+    /// Browsers they are logged in with.
+    pub(crate) sessions: u64,
+    /// To a few minutes.
+    pub(crate) last_seen_at: Option<Timestamp>,
+}
+
 /// What a login is compared with.
 #[derive(Debug)]
 pub(crate) struct PasswordOf {
@@ -70,6 +80,39 @@ impl Db {
                 })
             })?;
             Ok(profiles.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Who is here, whoever was seen last first.
+    pub(crate) async fn presence(&self) -> Result<Vec<Presence>, DbError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, name, last_seen_at,
+                        (SELECT count(*) FROM sessions WHERE person = people.id AND expires_at > ?1)
+                 FROM people WHERE removed_at IS NULL ORDER BY last_seen_at DESC, id",
+            )?;
+            let people = statement.query_map([wall_clock::now().to_string()], |row| {
+                Ok(Presence { person: person(row)?, last_seen_at: time_option(row, 2)?, sessions: row.get(3)? })
+            })?;
+            Ok(people.collect::<Result<_, _>>()?)
+        })
+        .await
+    }
+
+    /// Another name for somebody, if nobody else here has it.
+    pub(crate) async fn rename(&self, id: PersonId, name: String) -> Result<(), DbError> {
+        self.write(move |transaction| {
+            let key = name.to_lowercase();
+            let mut statement = transaction.prepare_cached("SELECT 1 FROM people WHERE name_key = ?1 AND id <> ?2")?;
+            if statement.exists(params![key, id.0])? {
+                return Err(DbError::NameTaken);
+            }
+            transaction.execute(
+                "UPDATE people SET name = ?2, name_key = ?3 WHERE id = ?1 AND removed_at IS NULL",
+                params![id.0, name, key],
+            )?;
+            Ok(())
         })
         .await
     }

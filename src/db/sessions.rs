@@ -91,6 +91,18 @@ impl Db {
         .await
     }
 
+    /// Ends one session of this person; another's stays.
+    pub(crate) async fn end_session(&self, person: PersonId, token_hash: SecretHash) -> Result<(), DbError> {
+        self.write(move |transaction| {
+            let values = params![person.0, token_hash];
+            transaction.execute("DELETE FROM sessions WHERE person = ?1 AND token_hash = ?2", values)?;
+            Ok(())
+        })
+        .await?;
+        self.access_was_taken();
+        Ok(())
+    }
+
     /// Ends every session of this person but `kept`.
     pub(crate) async fn end_other_sessions(&self, person: PersonId, kept: Option<SecretHash>) -> Result<(), DbError> {
         self.write(move |transaction| end_others(transaction, person, kept)).await?;

@@ -124,7 +124,7 @@ async fn forget(pipeline: &Pipeline, id: &TaskId, settings: &Retention) -> anyho
     Ok(remove_tree(&pipeline.data_dir.task_logs(id)).await?)
 }
 
-async fn folders_in(parent: PathBuf) -> anyhow::Result<HashSet<TaskId>> {
+pub(super) async fn folders_in(parent: PathBuf) -> anyhow::Result<HashSet<TaskId>> {
     let mut found = HashSet::new();
     let mut entries = tokio::fs::read_dir(parent).await?;
     while let Some(entry) = entries.next_entry().await? {
@@ -147,7 +147,7 @@ async fn sizes(parent: PathBuf) -> anyhow::Result<HashMap<TaskId, u64>> {
 }
 
 /// Of files that are there; what goes meanwhile counts nothing. Links are not followed.
-fn bytes_beneath(folder: &Path) -> u64 {
+pub(super) fn bytes_beneath(folder: &Path) -> u64 {
     let mut bytes = 0;
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -16,6 +16,7 @@ mod feed;
 mod hosts;
 mod logs;
 mod notice;
+mod owners;
 mod pace;
 mod pages;
 mod preferences;
@@ -31,6 +32,7 @@ mod submit;
 mod tests;
 mod viewer;
 mod waiting;
+mod words;
 
 pub(crate) use serve::serve;
 pub(crate) use socket::serve as serve_steps;

@@ -7,7 +7,7 @@ use axum::{
     response::Response,
 };
 
-use super::AppState;
+use super::{AppState, words};
 use crate::pipeline::obstacle::Obstacle;
 
 /// The lines on their own, as live pages get them; the frame of the pages includes the same template.
@@ -29,7 +29,7 @@ pub(super) async fn provide(State(state): State<AppState>, request: Request, nex
 /// What is to be said at this moment.
 pub(super) fn now(state: &AppState) -> Vec<String> {
     let obstacles = state.vitals.obstacles.borrow().clone();
-    obstacles.iter().filter(|obstacle| is_for_everybody(obstacle)).map(ToString::to_string).collect()
+    obstacles.iter().filter(|obstacle| is_for_everybody(obstacle)).map(words::obstacle).collect()
 }
 
 /// For the frame of the pages. Nothing outside of a request of somebody who is logged in.

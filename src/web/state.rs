@@ -6,11 +6,19 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{auth::Gate, pages::repository::Lookups, share::Visits};
+use super::{
+    auth::Gate,
+    pages::{
+        repository::Lookups,
+        settings::{Surveys, Trials},
+    },
+    share::Visits,
+};
 use crate::{
     config::Config,
     data_dir::DataDir,
     db::Db,
+    llm::Models,
     metrics::Metrics,
     pipeline::{obstacle::Obstacles, publisher::Publisher, queue::Queue},
     sandbox::Engine,
@@ -24,6 +32,7 @@ pub(crate) struct Vitals {
     pub(crate) obstacles: watch::Receiver<Obstacles>,
     pub(crate) metrics: Metrics,
     pub(crate) engine: Engine,
+    pub(crate) models: Arc<Models>,
 }
 
 /// By what people get in, besides their passwords and tokens.
@@ -46,6 +55,8 @@ pub(crate) struct AppState {
     pub(super) sign_in: SignIn,
     pub(super) vitals: Vitals,
     pub(super) lookups: Lookups,
+    pub(super) surveys: Surveys,
+    pub(super) trials: Trials,
     /// Cancelled when the server begins to stop: event streams end, submissions are refused.
     pub(super) shutdown: CancellationToken,
 }
@@ -64,7 +75,22 @@ impl AppState {
         let gate = Arc::new(Gate::new(ways_in.admin_token, behind_tls));
         let publisher = Publisher::new(db.clone(), config.clone(), data_dir.clone());
         let (visits, lookups) = (Arc::new(Visits::new()), Lookups::default());
+        let (surveys, trials) = (Surveys::default(), Trials::default());
         let sign_in = ways_in.sign_in;
-        Self { db, queue, publisher, config, data_dir, gate, visits, sign_in, vitals, lookups, shutdown }
+        Self {
+            db,
+            queue,
+            publisher,
+            config,
+            data_dir,
+            gate,
+            visits,
+            sign_in,
+            vitals,
+            lookups,
+            surveys,
+            trials,
+            shutdown,
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{AppState, error::WebError};
+use super::{AppState, error::WebError, language, words};
 use crate::{
     db::Line,
     domain::task::Task,
@@ -72,6 +72,11 @@ impl Look {
         })
     }
 
+    /// How many tasks run.
+    pub(super) fn running(&self) -> u64 {
+        self.line.running
+    }
+
     /// Of a task that waits.
     pub(super) fn waiting(&self, task: &Task) -> Waiting {
         let place = self.line.place(&task.id);
@@ -94,18 +99,26 @@ impl Waiting {
         Ok(Look::now(state).await?.waiting(task))
     }
 
+    /// For people, in their language.
     pub(super) fn message(&self) -> String {
-        let position = self.position;
+        let place = self.position;
         match &self.why {
-            Why::Stopping => "The server is stopping; it starts the task after its next start.".to_owned(),
-            Why::Obstacle(obstacle) => format!("Waiting, place {position} in line. {obstacle}"),
-            Why::Full { running, most } => format!("Next in line; {running} of at most {most} tasks are running."),
-            Why::Next => "Next in line; it starts in a moment.".to_owned(),
-            Why::Turn { most, before: Before::AlsoOfOthers } => {
-                format!("Place {position} in line; people take turns, and at most {most} tasks run at a time.")
+            Why::Stopping => tr!("The server is stopping; it starts the task after its next start.").to_owned(),
+            Why::Obstacle(obstacle) => {
+                let obstacle = words::obstacle(obstacle);
+                tr!("Waiting, place {place} in line. {obstacle}", place = place, obstacle = obstacle)
             }
+            Why::Full { running, most } => {
+                tr!("Next in line; {running} of at most {most} tasks are running.", running = running, most = most)
+            }
+            Why::Next => tr!("Next in line; it starts in a moment.").to_owned(),
+            Why::Turn { most, before: Before::AlsoOfOthers } => tr!(
+                "Place {place} in line; people take turns, and at most {most} tasks run at a time.",
+                place = place,
+                most = most
+            ),
             Why::Turn { most, before: Before::Own } => {
-                format!("Place {position} in line; at most {most} tasks run at a time.")
+                tr!("Place {place} in line; at most {most} tasks run at a time.", place = place, most = most)
             }
         }
     }
@@ -119,6 +132,6 @@ impl From<Waiting> for QueuePlace {
             Why::Next => "next",
             Why::Full { .. } | Why::Turn { .. } => "busy",
         };
-        Self { position: waiting.position, reason, message: waiting.message() }
+        Self { position: waiting.position, reason, message: language::in_english(|| waiting.message()) }
     }
 }

@@ -31,6 +31,7 @@ mod references;
 mod restarts;
 mod sandbox;
 mod secrets;
+mod settings;
 mod sharing;
 mod sign_in;
 mod step_protocol;

@@ -76,6 +76,11 @@ impl Language {
     }
 }
 
+/// For texts that programs read.
+pub(super) fn in_english<T>(say: impl FnOnce() -> T) -> T {
+    LANGUAGE.sync_scope(Language::English, say)
+}
+
 /// The language of the request at hand.
 pub(super) fn current() -> Language {
     LANGUAGE.try_with(|language| *language).unwrap_or(Language::English)

@@ -9,10 +9,13 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{figures, page};
+use super::{
+    figures, page,
+    sessions::{self, SessionForm, SessionView},
+};
 use crate::{
-    db::{ApiToken, Session},
-    domain::person::Person,
+    db::{ApiToken, DbError},
+    domain::person::{Person, PersonName},
     web::{
         AppState,
         auth::{Minted, NewPassword, confirm},
@@ -29,19 +32,16 @@ const MAX_TOKENS: usize = 50;
 #[template(path = "account.html")]
 struct AccountPage {
     person: Person,
+    typed_name: String,
     has_password: bool,
     tokens: Vec<ApiToken>,
     sessions: Vec<SessionView>,
     /// A token that was made just now: shown once.
     made: Option<String>,
+    name_error: Option<String>,
     password_error: Option<String>,
     token_error: Option<&'static str>,
     password_was_set: bool,
-}
-
-struct SessionView {
-    session: Session,
-    is_this: bool,
 }
 
 #[derive(Deserialize)]
@@ -53,12 +53,36 @@ pub(in crate::web) struct PasswordForm {
 }
 
 #[derive(Deserialize)]
+pub(in crate::web) struct NameForm {
+    name: String,
+}
+
+#[derive(Deserialize)]
 pub(in crate::web) struct TokenForm {
     name: String,
 }
 
 pub(in crate::web) async fn get(State(state): State<AppState>, viewer: InPerson) -> Result<Response, WebError> {
     page(&AccountPage::load(&state, &viewer).await?)
+}
+
+/// From now on they log in by the new name.
+pub(in crate::web) async fn rename(
+    State(state): State<AppState>,
+    viewer: InPerson,
+    Form(form): Form<NameForm>,
+) -> Result<Response, WebError> {
+    let error = match PersonName::try_from(&*form.name) {
+        Err(_) => tr!("Give a name of at most 60 characters, on one line."),
+        Ok(name) => match state.db.rename(viewer.0.id(), name.into()).await {
+            Ok(()) => return Ok(Redirect::to("/account").into_response()),
+            Err(DbError::NameTaken) => tr!("somebody else has this name"),
+            Err(error) => return Err(error.into()),
+        },
+    };
+    let mut account = AccountPage::load(&state, &viewer).await?;
+    (account.typed_name, account.name_error) = (form.name, Some(error.to_owned()));
+    Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&account)?).into_response())
 }
 
 /// Ends the other sessions, too.
@@ -121,6 +145,15 @@ pub(in crate::web) async fn revoke_token(
     Ok(Redirect::to("/account"))
 }
 
+pub(in crate::web) async fn end_session(
+    State(state): State<AppState>,
+    viewer: InPerson,
+    Form(form): Form<SessionForm>,
+) -> Result<Redirect, WebError> {
+    sessions::end(&state, viewer.0.id(), &form).await?;
+    Ok(Redirect::to("/account"))
+}
+
 pub(in crate::web) async fn end_other_sessions(
     State(state): State<AppState>,
     viewer: InPerson,
@@ -132,15 +165,13 @@ pub(in crate::web) async fn end_other_sessions(
 impl AccountPage {
     async fn load(state: &AppState, viewer: &InPerson) -> Result<Self, WebError> {
         let person = viewer.0.person.clone();
-        let this = viewer.session();
-        let sessions = state.db.sessions_of(person.id).await?.into_iter();
         Ok(Self {
             has_password: state.db.password_of(person.id).await?.is_some_and(|known| known.hash.is_some()),
             tokens: state.db.api_tokens_of(person.id).await?,
-            sessions: sessions
-                .map(|session| SessionView { is_this: Some(session.token_hash) == this, session })
-                .collect(),
+            sessions: SessionView::all_of(state, person.id, viewer.session()).await?,
+            typed_name: person.name.clone(),
             person,
+            name_error: None,
             made: None,
             password_error: None,
             token_error: None,

@@ -26,7 +26,10 @@ use crate::{
         task_id::TaskId,
     },
     pipeline::leaks::leaks,
-    web::{AppState, api::events::streamed, error::WebError, extract::Query, language, viewer::Viewer, waiting::Look},
+    web::{
+        AppState, api::events::streamed, error::WebError, extract::Query, language, owners::Owners, viewer::Viewer,
+        waiting::Look, words,
+    },
 };
 
 const PAGE: u32 = 40;
@@ -90,6 +93,8 @@ struct Section {
 struct Row {
     id: TaskId,
     title: String,
+    /// Whose it is, where several people are.
+    owner: Option<String>,
     source: String,
     status: Status,
     stage: Option<&'static str>,
@@ -108,7 +113,13 @@ struct Row {
     cost: Option<String>,
     diff: Option<DiffSummary>,
     rating: Option<Rating>,
-    failure: Option<String>,
+    failure: Option<&'static str>,
+}
+
+/// What the rows of a page need to know besides their tasks.
+struct Around {
+    look: Look,
+    owners: Owners,
 }
 
 /// What is looked for, as it stands in the address.
@@ -128,11 +139,11 @@ pub(in crate::web) async fn get(
     let text = |text: Option<String>| text.unwrap_or_default().trim().chars().take(500).collect::<String>();
     let wanted = Wanted { status: query.status, find: text(query.find), repository: text(query.repository) };
     let is_first_page = query.before.is_none();
-    let look = Look::now(&state).await?;
+    let around = Around { look: Look::now(&state).await?, owners: Owners::seen_by(&state, scope).await? };
     let mut sections = Vec::new();
     if wanted.status.is_none() && is_first_page {
-        sections.push(running(&state, &look, scope, &wanted).await?);
-        sections.push(waiting(&state, &look, scope, &wanted).await?);
+        sections.push(running(&state, &around, scope, &wanted).await?);
+        sections.push(waiting(&state, &around, scope, &wanted).await?);
     }
     let only_ended = wanted.status.is_none();
     let filter = TaskFilter { only_ended, before: query.before, ..wanted.filter(scope, PAGE + 1) };
@@ -140,7 +151,7 @@ pub(in crate::web) async fn get(
     let is_last = tasks.len() <= PAGE as usize;
     tasks.truncate(PAGE as usize);
     let older = tasks.last().filter(|_| !is_last).map(|task| wanted.address(Some(&task.id)));
-    let rows = rows(&state, &look, tasks).await?;
+    let rows = rows(&state, &around, tasks).await?;
     let has_others = sections.iter().any(|section| !section.rows.is_empty());
     let heading = has_others.then(|| tr!("Ended"));
     let summary = summary(&sections);
@@ -166,30 +177,30 @@ pub(in crate::web) async fn get(
     })
 }
 
-async fn rows(state: &AppState, look: &Look, tasks: Vec<Task>) -> Result<Vec<Row>, WebError> {
+async fn rows(state: &AppState, around: &Around, tasks: Vec<Task>) -> Result<Vec<Row>, WebError> {
     let mut rows = Vec::with_capacity(tasks.len());
     for task in tasks {
-        rows.push(Row::of(state, look, task).await?);
+        rows.push(Row::of(state, around, task).await?);
     }
     Ok(rows)
 }
 
-async fn running(state: &AppState, look: &Look, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
+async fn running(state: &AppState, around: &Around, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
     let filter = TaskFilter { status: Some(Status::Running), ..wanted.filter(scope, MAX_RUNNING) };
-    let rows = rows(state, look, state.db.tasks(filter).await?).await?;
+    let rows = rows(state, around, state.db.tasks(filter).await?).await?;
     Ok(Section { id: "running", heading: Some(tr!("Running")), rows, more: None })
 }
 
 /// The next to start is the first.
-async fn waiting(state: &AppState, look: &Look, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
+async fn waiting(state: &AppState, around: &Around, scope: Scope, wanted: &Wanted) -> Result<Section, WebError> {
     let status = Some(Status::Queued);
     let limit = u32::try_from(state.config.queue.max_queued).unwrap_or(u32::MAX);
     let filter = TaskFilter { status, ..wanted.filter(scope, limit) };
     let mut tasks = state.db.tasks(filter).await?;
-    tasks.sort_by_cached_key(|task| look.waiting(task).position);
+    tasks.sort_by_cached_key(|task| around.look.waiting(task).position);
     let more = tasks.len().saturating_sub(MAX_WAITING as usize);
     tasks.truncate(MAX_WAITING as usize);
-    let rows = rows(state, look, tasks).await?;
+    let rows = rows(state, around, tasks).await?;
     let more = (more > 0).then(|| Wanted { status, ..wanted.clone() }.address(None));
     Ok(Section { id: "waiting", heading: Some(tr!("Waiting")), rows, more })
 }
@@ -315,9 +326,9 @@ impl Wanted {
 }
 
 impl Row {
-    async fn of(state: &AppState, look: &Look, task: Task) -> Result<Self, WebError> {
+    async fn of(state: &AppState, around: &Around, task: Task) -> Result<Self, WebError> {
         let (now, now_since) = match task.status {
-            Status::Queued => (Some(look.waiting(&task).message()), None),
+            Status::Queued => (Some(around.look.waiting(&task).message()), None),
             Status::Running => {
                 let event = state.db.newest_event(&task.id).await?;
                 event.map(|event| (what_happens(&event, &task), event.at)).unzip()
@@ -326,6 +337,7 @@ impl Row {
         };
         Ok(Self {
             title: task.instruction.title().to_owned(),
+            owner: around.owners.of(&task),
             source: task.source.label(),
             status: task.status,
             stage: task.stage.filter(|_| task.status == Status::Running).map(stage_word),
@@ -341,7 +353,7 @@ impl Row {
             cost: Some(task.usage).filter(|usage| usage.tokens() > 0).map(figures::cost),
             rating: task.feedback.map(|feedback| feedback.rating),
             diff: task.diff.filter(|diff| diff.files > 0),
-            failure: task.failure.map(|failure| failure.kind.as_str().replace('_', " ")),
+            failure: task.failure.map(|failure| words::failure(failure.kind)),
             id: task.id,
         })
     }

@@ -19,6 +19,7 @@ pub(super) mod preferences;
 pub(super) mod pull_request;
 mod readings;
 pub(super) mod repository;
+mod sessions;
 pub(super) mod settings;
 pub(super) mod share;
 pub(super) mod shared;

@@ -10,10 +10,13 @@ use axum::{
 use jiff::SignedDuration;
 use serde::Deserialize;
 
-use super::{figures, page};
+use super::{
+    figures, page,
+    sessions::{self, SessionForm, SessionView},
+};
 use crate::{
     db::{DbError, Invite, NewInvite, Profile},
-    domain::person::{Email, PersonId, PersonName},
+    domain::person::{Email, Person, PersonId, PersonName},
     wall_clock,
     web::{AppState, auth::Minted, error::WebError, extract::BaseUrl, viewer::InPerson},
 };
@@ -30,6 +33,14 @@ struct PeoplePage {
     typed: InviteForm,
     name_error: Option<String>,
     email_error: Option<String>,
+}
+
+/// Where somebody is logged in.
+#[derive(Template)]
+#[template(path = "person.html")]
+struct PersonPage {
+    person: Person,
+    sessions: Vec<SessionView>,
 }
 
 #[derive(Default, Deserialize)]
@@ -82,6 +93,27 @@ pub(in crate::web) async fn take_back(
 ) -> Result<Redirect, WebError> {
     state.db.take_invite_back(invite).await?;
     Ok(Redirect::to("/people"))
+}
+
+pub(in crate::web) async fn sessions(
+    State(state): State<AppState>,
+    viewer: InPerson,
+    Path(person): Path<i64>,
+) -> Result<Response, WebError> {
+    let person = state.db.person(PersonId(person)).await?.ok_or(WebError::NotFound)?;
+    let sessions = SessionView::all_of(&state, person.id, viewer.session()).await?;
+    page(&PersonPage { person, sessions })
+}
+
+pub(in crate::web) async fn end_session(
+    State(state): State<AppState>,
+    _: InPerson,
+    Path(person): Path<i64>,
+    Form(form): Form<SessionForm>,
+) -> Result<Redirect, WebError> {
+    sessions::end(&state, PersonId(person), &form).await?;
+    tracing::info!(person, "a session was ended by the owner");
+    Ok(Redirect::to(&format!("/people/{person}")))
 }
 
 pub(in crate::web) async fn remove(

@@ -44,13 +44,13 @@ impl PullRequestView {
         let is_kept = tokio::fs::try_exists(state.data_dir.task(&task.id).git()).await.unwrap_or(false);
         let button = button(known.as_ref()).filter(|_| can_be_asked && is_kept && !reader.is_visitor());
         let (class, heading) = match known.as_ref().map(|known| &known.state) {
-            None => ("", "Pull request"),
-            Some(PullRequestState::Publishing) => ("", "Publishing"),
-            Some(PullRequestState::Opened) => ("success", "Pull request"),
-            Some(PullRequestState::NothingToPublish) => ("", "Nothing to publish"),
-            Some(PullRequestState::NeedsConfirmation { .. }) => ("note", "Publishing waits for you"),
-            Some(PullRequestState::Conflict { .. }) => ("note", "Not published: conflict"),
-            Some(PullRequestState::Failed { .. }) => ("failure", "Not published"),
+            None => ("", tr!("Pull request")),
+            Some(PullRequestState::Publishing) => ("", tr!("Publishing")),
+            Some(PullRequestState::Opened) => ("success", tr!("Pull request")),
+            Some(PullRequestState::NothingToPublish) => ("", tr!("Nothing to publish")),
+            Some(PullRequestState::NeedsConfirmation { .. }) => ("note", tr!("Publishing waits for you")),
+            Some(PullRequestState::Conflict { .. }) => ("note", tr!("Not published: conflict")),
+            Some(PullRequestState::Failed { .. }) => ("failure", tr!("Not published")),
         };
         (known.is_some() || button.is_some()).then_some(Self { known, button, class, heading })
     }
@@ -69,12 +69,12 @@ impl PullRequestView {
 
 fn button(known: Option<&PullRequest>) -> Option<Button> {
     let text = match known.map(|known| &known.state) {
-        None => "Open pull request",
+        None => tr!("Open pull request"),
         Some(PullRequestState::Publishing) => return None,
         Some(PullRequestState::NeedsConfirmation { .. }) => {
-            return Some(Button { text: "Publish anyway", confirms: true });
+            return Some(Button { text: tr!("Publish anyway"), confirms: true });
         }
-        Some(_) => "Publish again",
+        Some(_) => tr!("Publish again"),
     };
     Some(Button { text, confirms: false })
 }

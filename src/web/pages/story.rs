@@ -21,7 +21,7 @@ use crate::{
         task_id::TaskId,
         usage::Usage,
     },
-    web::{AppState, error::WebError, reading::Reader},
+    web::{AppState, error::WebError, language, reading::Reader, words},
 };
 
 /// Reads events in order and tells each as a block. Some blocks take the place of one told before: they have its id.
@@ -194,13 +194,13 @@ fn mark(body: &EventBody) -> (Tone, String) {
             (Status::Completed, _) => (Tone::Success, tr!("Completed").to_owned()),
             (Status::Cancelled, _) => (Tone::Warning, tr!("Cancelled").to_owned()),
             (Status::Failed, Some(failure)) => {
-                (Tone::Failure, tr!("Failed: {kind}", kind = failure.kind.as_str().replace('_', " ")))
+                (Tone::Failure, tr!("Failed: {kind}", kind = words::failure(failure.kind)))
             }
             (Status::Failed, None) => (Tone::Failure, tr!("Failed").to_owned()),
         },
         EventBody::Stage { stage } => (Tone::Stage, stage_word(*stage).to_owned()),
-        EventBody::Note { message } => (Tone::Note, message.clone()),
-        EventBody::Warning { message } => (Tone::Warning, message.clone()),
+        EventBody::Note { message } => (Tone::Note, language::word(message).to_owned()),
+        EventBody::Warning { message } => (Tone::Warning, language::word(message).to_owned()),
         EventBody::SetupEnded { exit_code, duration_ms } => {
             let tone = if *exit_code == 0 { Tone::Note } else { Tone::Failure };
             let took = figures::milliseconds(*duration_ms);
@@ -221,23 +221,27 @@ fn mark(body: &EventBody) -> (Tone, String) {
             (Tone::Warning, text)
         }
         EventBody::Compacted { before_tokens, kept_messages } => {
-            let kept = figures::plural(*kept_messages, "message", "messages");
-            let tokens = figures::count(*before_tokens);
-            (
-                Tone::Note,
-                format!(
-                    "The older part of the conversation ({tokens} tokens in all) was summed up; the last {kept} stay"
-                ),
-            )
+            let text = tr!(
+                "The older part of the conversation ({tokens} tokens in all) was summed up; the last {kept} stay",
+                tokens = figures::count(*before_tokens),
+                kept = tr_count!(*kept_messages, "{n} message", "{n} messages")
+            );
+            (Tone::Note, text)
         }
         EventBody::SentBack { message } => (Tone::Note, tr!("Sent back: {message}", message = message)),
         EventBody::References { references } => {
             let wrong = references.iter().filter(|checked| !checked.is_valid()).count() as u64;
-            let all = figures::plural(references.len() as u64, "reference", "references");
-            match wrong {
-                0 => (Tone::Note, format!("The explanation has {all} to lines of the code, all of them right")),
-                _ => (Tone::Warning, format!("The explanation has {all} to lines of the code, {wrong} of them wrong")),
-            }
+            let all = tr_count!(references.len() as u64, "{n} reference", "{n} references");
+            let tone = if wrong == 0 { Tone::Note } else { Tone::Warning };
+            let text = match wrong {
+                0 => tr!("The explanation has {all} to lines of the code, all of them right", all = all),
+                _ => tr!(
+                    "The explanation has {all} to lines of the code, {wrong} of them wrong",
+                    all = all,
+                    wrong = wrong
+                ),
+            };
+            (tone, text)
         }
         EventBody::Checks { checks } => {
             let of = |status| checks.iter().filter(|check| check.status == status).count();
@@ -246,14 +250,19 @@ fn mark(body: &EventBody) -> (Tone, String) {
             let counts: Vec<String> = counts
                 .into_iter()
                 .filter(|(count, _)| *count > 0)
-                .map(|(count, status)| format!("{count} {}", status.as_str()))
+                .map(|(count, status)| format!("{count} {}", language::word(status.as_str())))
                 .collect();
             let tone = if of(CheckStatus::Passed) == checks.len() { Tone::Note } else { Tone::Warning };
-            (tone, format!("Checks, as the agent ran them: {}", counts.join(", ")))
+            (tone, tr!("Checks, as the agent ran them: {counts}", counts = counts.join(", ")))
         }
         EventBody::Diff { diff } => {
-            let files = figures::plural(diff.files, "file", "files");
-            (Tone::Note, format!("Patch written: {files}, +{} \u{2212}{}", diff.insertions, diff.deletions))
+            let text = tr!(
+                "Patch written: {files}, +{plus} −{minus}",
+                files = tr_count!(diff.files, "{n} file", "{n} files"),
+                plus = diff.insertions,
+                minus = diff.deletions
+            );
+            (Tone::Note, text)
         }
         EventBody::PullRequest { pull_request } => {
             let tone = match &pull_request.state {
@@ -262,7 +271,7 @@ fn mark(body: &EventBody) -> (Tone, String) {
                 PullRequestState::NeedsConfirmation { .. } | PullRequestState::Conflict { .. } => Tone::Warning,
                 PullRequestState::Failed { .. } => Tone::Failure,
             };
-            (tone, pull_request.message())
+            (tone, words::pull_request(pull_request))
         }
         EventBody::Turn { number, instruction } => {
             (Tone::Stage, tr!("Turn {number}: {instruction}", number = number, instruction = instruction))

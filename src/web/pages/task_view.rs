@@ -20,12 +20,13 @@ use crate::{
         event::{Event, EventBody},
         explanation::Block as TextBlock,
         feedback::Rating,
+        person::Scope,
         pull_request::PullRequestState,
         source::Source,
         task::{Mode, Stage, Status, Task},
         task_id::TaskId,
     },
-    web::{AppState, error::WebError, logs, reading::Reader, waiting::Waiting},
+    web::{AppState, error::WebError, language, logs, owners::Owners, reading::Reader, waiting::Waiting, words},
 };
 
 /// The first files of the patch.
@@ -37,6 +38,8 @@ pub(super) struct ChangedFiles {
 pub(super) struct TaskView {
     pub(super) task: Task,
     pub(super) links: TaskLinks,
+    /// Whose it is, where several people are.
+    pub(super) owner: Option<String>,
     /// What happens right now, and since when.
     pub(super) now: Option<(String, Timestamp)>,
     pub(super) stages: Vec<StageView>,
@@ -123,12 +126,17 @@ impl TaskView {
         };
         let network = network::read(folder.clone(), reader).await?;
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
+        let owner = match reader {
+            Reader::Person => Owners::seen_by(state, Scope::All).await?.of(&task),
+            Reader::Visitor => None,
+        };
         let pull_request = PullRequestView::of(state, &task, reader).await;
         Ok(Self {
             stages: stages(&outline, &task),
             pull_request,
             task,
             links,
+            owner,
             now,
             explanation,
             checks,
@@ -138,6 +146,11 @@ impl TaskView {
             artifacts,
             network,
         })
+    }
+
+    /// Beside the message of the failure, where that is in another language.
+    pub(super) fn failure_meaning(&self) -> Option<&'static str> {
+        words::meaning(self.task.failure.as_ref()?.kind)
     }
 
     pub(super) fn source_address(&self) -> Option<&str> {
@@ -303,7 +316,7 @@ pub(super) fn what_happens(event: &Event, task: &Task) -> String {
             let what: String = what.unwrap_or_default().lines().next().unwrap_or_default().chars().take(160).collect();
             tr!("Step {step}: {name} {what}", step = step, name = name, what = what)
         }
-        EventBody::Note { message } | EventBody::Warning { message } => message.clone(),
+        EventBody::Note { message } | EventBody::Warning { message } => language::word(message).to_owned(),
         _ => match task.stage {
             Some(Stage::Fetch) => tr!("Fetching the code").to_owned(),
             Some(Stage::Setup) => tr!("Running setup.sh").to_owned(),

@@ -103,7 +103,100 @@ async fn r55_what_is_the_owners_is_refused_to_others() {
         }
     }
     assert_eq!(site.send(request(Method::GET, "/settings").body(Body::empty()).unwrap()).await.status, StatusCode::OK);
-    assert!(!anna.get(&site, "/").await.body.contains("/settings"));
+    assert!(!anna.get(&site, "/").await.body.contains("/people"));
+}
+
+#[tokio::test]
+async fn r57_the_settings_show_others_what_concerns_their_tasks_only() {
+    let site = Site::with("[agent]\nmax_steps = 77\n[llm.providers.mine]\nkind = 'ollama'").await;
+    let (anna, bob) = (site.person("Anna").await, site.person("Bob").await);
+    let (hers, his) = (submitted(&site, &anna).await, submitted(&site, &bob).await);
+    let usage = crate::domain::usage::Usage { input_tokens: 4321, ..Default::default() };
+    site.state.db.note_usage(crate::domain::person::PersonId::OWNER, usage).await.unwrap();
+
+    let page = anna.get(&site, "/settings").await.body;
+    assert!(page.contains(hers.as_str()) && !page.contains(his.as_str()), "{page}");
+    assert!(page.contains("<code>max_steps</code>") && page.contains("<code>77</code>"), "{page}");
+    for of_owner in ["4\u{202f}321", "Bob", "mine", "Docker", "data_dir", "docker_host"] {
+        assert!(!page.contains(of_owner), "{of_owner}: {page}");
+    }
+    let page = site.get("/settings").await.body;
+    let place = |id: &TaskId, name: &str| {
+        let row = page.split("<li value=").find(|row| row.contains(id.as_str())).unwrap();
+        assert!(row.contains(&format!("by {name}")), "{row}");
+        row.split('"').nth(1).unwrap().to_owned()
+    };
+    assert_eq!((place(&hers, "Anna"), place(&his, "Bob")), ("1".to_owned(), "2".to_owned()));
+    assert!(page.contains("4\u{202f}321") && page.contains("of $50.00"), "{page}");
+    assert!(page.contains("[agent] max_cost_usd_per_day · default"), "each value says where it is from: {page}");
+}
+
+#[tokio::test]
+async fn whose_a_task_is_stands_on_list_and_page_where_several_are_here() {
+    let site = Site::new().await;
+    let alone: TaskId = site.post_json("/api/tasks", GIT).await.json()["id"].as_str().unwrap().parse().unwrap();
+    assert!(!site.get("/").await.body.contains("<span>owner</span>"));
+    assert!(!site.get(&format!("/tasks/{alone}")).await.body.contains("by owner"));
+    let anna = site.person("Anna").await;
+    let hers = submitted(&site, &anna).await;
+    let list = site.get("/").await.body;
+    assert!(list.contains("<span>Anna</span>"), "{list}");
+    assert!(site.get(&format!("/tasks/{hers}")).await.body.contains("by Anna"));
+    assert!(!anna.get(&site, "/").await.body.contains("<span>Anna</span>"), "she sees only her own");
+}
+
+#[tokio::test]
+async fn somebody_takes_another_name_and_logs_in_by_it() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let anna = invited(&site, &owner, "Anna").await;
+    site.person("Bob").await;
+    for (taken, reason) in [("bob", "somebody else has this name"), (" ", "at most 60 characters")] {
+        let refused = anna.post(&site, "/account/name", &[("name", taken)]).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+        assert!(refused.body.contains(reason), "{}", refused.body);
+    }
+    assert_eq!(anna.post(&site, "/account/name", &[("name", "ANNA")]).await.status, StatusCode::SEE_OTHER, "her own");
+    assert_eq!(anna.post(&site, "/account/name", &[("name", "Anna Li")]).await.status, StatusCode::SEE_OTHER);
+    assert!(anna.get(&site, "/").await.body.contains("Anna Li"));
+    let log_in = async |name: &str| {
+        Site::stranger().post(&site, "/login", &[("name", name), ("password", PASSWORD)]).await.status
+    };
+    assert_eq!((log_in("anna").await, log_in("anna li").await), (StatusCode::UNAUTHORIZED, StatusCode::SEE_OTHER));
+}
+
+/// What the forms of the page name, in their order.
+fn named_sessions(page: &str) -> Vec<String> {
+    let values = page.split("name=\"session\" value=\"").skip(1);
+    values.map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn r55_one_session_is_ended_by_its_person_or_by_the_owner() {
+    let site = Site::new().await;
+    let owner = site.owner().await;
+    let here = invited(&site, &owner, "Anna").await;
+    let log_in = async || {
+        let form = [("name", "Anna"), ("password", PASSWORD)];
+        Site::stranger().post(&site, "/login", &form).await.logged_in()
+    };
+    let elsewhere = log_in().await;
+    let sessions = named_sessions(&here.get(&site, "/account").await.body);
+    assert_eq!(sessions.len(), 1, "the one she reads it in has no button");
+    let bob = site.person("Bob").await;
+    bob.post(&site, "/account/sessions/end", &[("session", &sessions[0])]).await;
+    assert_eq!(elsewhere.api(&site, "/api/tasks").await.status, StatusCode::OK, "another's stays");
+    here.post(&site, "/account/sessions/end", &[("session", &sessions[0])]).await;
+    assert_eq!(elsewhere.api(&site, "/api/tasks").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(here.api(&site, "/api/tasks").await.status, StatusCode::OK);
+
+    let again = log_in().await;
+    let anna = site.state.db.names().await.unwrap().into_iter().find(|(_, name)| name == "Anna").unwrap().0;
+    let page = owner.get(&site, &format!("/people/{anna}")).await.body;
+    let newest = &named_sessions(&page)[0];
+    owner.post(&site, &format!("/people/{anna}/sessions/end"), &[("session", newest)]).await;
+    assert_eq!(again.api(&site, "/api/tasks").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(here.api(&site, "/api/tasks").await.status, StatusCode::OK);
 }
 
 #[tokio::test]

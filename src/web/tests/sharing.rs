@@ -105,6 +105,47 @@ async fn r56_a_link_shows_the_task_without_a_login_and_without_secrets() {
 }
 
 #[tokio::test]
+async fn r49_r52_shared_pages_hold_no_markup_of_others_and_may_run_none() {
+    const EVIL: &str = "<script>alert(1)</script><img src=x onerror=alert(1)>\u{202e}";
+    let site = Site::new().await;
+    let body = json!({"source": {"git_url": "https://example.org/team/tool"}, "task": format!("{EVIL}\n{EVIL}")});
+    let answer = site.post_json("/api/tasks", &body.to_string()).await;
+    let id: TaskId = answer.json()["id"].as_str().unwrap().parse().unwrap();
+    let folder = site.state.data_dir.task_logs(&id);
+    std::fs::create_dir_all(folder.join("output")).unwrap();
+    std::fs::write(folder.join("diff.patch"), PATCH.replace("TOKEN", EVIL)).unwrap();
+    std::fs::write(folder.join("setup.log"), EVIL).unwrap();
+    std::fs::write(folder.join("output/page.html"), EVIL).unwrap();
+    let db = &site.state.db;
+    db.claim_next(Vec::new()).await.unwrap();
+    db.append_event(&id, EventBody::Note { message: EVIL.to_owned() }).await.unwrap();
+    let diff = DiffSummary { files: 1, insertions: 1, deletions: 1 };
+    db.set_result(&id, Some(format!("# {EVIL}\n\n- {EVIL}\n\n`{EVIL}`")), Some(diff)).await.unwrap();
+    db.end_task(&id, Ending::Completed).await.unwrap();
+    let (link, _) = share(&site, &id, &json!({})).await;
+
+    for path in
+        ["", "/diff", "/diff/files/1", "/log/setup.log", "/log/setup.log?find=script", "/log/setup.log?only=lines"]
+    {
+        let answer = visit(&site, &format!("{link}{path}")).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert!(answer.body.contains("&lt;script"), "{path}: {}", answer.body);
+        for raw in ["<script>", "<img src=x", "\u{202e}"] {
+            assert!(!answer.body.contains(raw), "{raw:?} on {path}: {}", answer.body);
+        }
+        let policy = answer.header(header::CONTENT_SECURITY_POLICY);
+        assert!(policy.starts_with("default-src 'none'; script-src 'self';") && !policy.contains("unsafe"), "{policy}");
+        assert_eq!(answer.header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+    }
+    let file = visit(&site, &format!("{link}/logs/output/page.html")).await;
+    assert_eq!(file.header(header::CONTENT_TYPE), "application/octet-stream");
+    assert!(file.header(header::CONTENT_DISPOSITION).starts_with("attachment"));
+    assert!(file.header(header::CONTENT_SECURITY_POLICY).contains("sandbox"));
+    let text = visit(&site, &format!("{link}/logs/setup.log")).await;
+    assert!(text.header(header::CONTENT_TYPE).starts_with("text/plain"));
+}
+
+#[tokio::test]
 async fn r56_a_link_to_a_part_shows_that_part_alone() {
     let site = Site::new().await;
     let id = submitted(&site).await;

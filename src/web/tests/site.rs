@@ -16,6 +16,7 @@ use crate::{
     config::{self, Config},
     data_dir::DataDir,
     db::Db,
+    llm::Models,
     metrics::Metrics,
     pipeline::{obstacle::Obstacles, queue::Queue},
     sandbox::Engine,
@@ -67,7 +68,7 @@ impl Site {
         let queue = Queue::new(db.clone(), data_dir.clone(), config.clone());
         let (obstacles, seen) = watch::channel(Obstacles::from([]));
         let engine = Engine::new(config.sandbox.clone(), "tests".to_owned(), PathBuf::new());
-        let vitals = Vitals { obstacles: seen, metrics: Metrics::new(), engine };
+        let vitals = Vitals { obstacles: seen, metrics: Metrics::new(), engine, models: Arc::new(Models::default()) };
         let sign_in = crate::sign_in::SignIn::new(config.sign_in.clone()).unwrap();
         let ways_in = WaysIn { admin_token: &SecretString::from(TOKEN), sign_in };
         let state = AppState::new(db, queue, config, data_dir, ways_in, vitals, CancellationToken::new());
