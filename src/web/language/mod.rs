@@ -5,6 +5,7 @@
 
 mod accept;
 mod chinese;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,8 @@ use axum::{
 };
 
 use super::{cookies, pages::figures};
+
+pub(super) use stored::stored;
 
 /// A text in the reader's language; with values, the places in braces are filled.
 macro_rules! tr {

@@ -83,7 +83,7 @@ impl Call {
             _ => texts([("arguments", pretty(arguments)), ("result", pretty(&Value::Object(result.clone())))]),
         };
         let verdict = match (&body, exit) {
-            (_, Some(exit)) => format!("exit {exit}"),
+            (_, Some(exit)) => tr!("exit {code}", code = exit),
             (CallBody::Edit(diff), None) => {
                 let entries = diff.files.iter().map(|file| &file.entry);
                 let counts = entries.fold((0, 0), |(i, d), entry| (i + entry.insertions, d + entry.deletions));

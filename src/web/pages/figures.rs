@@ -98,10 +98,6 @@ pub(super) fn cost(usage: Usage) -> String {
     }
 }
 
-pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
-    format!("{} {}", self::count(count), if count == 1 { one } else { many })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

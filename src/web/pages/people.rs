@@ -18,7 +18,7 @@ use crate::{
     db::{DbError, Invite, NewInvite, Profile},
     domain::person::{Email, Person, PersonId, PersonName},
     wall_clock,
-    web::{AppState, auth::Minted, error::WebError, extract::BaseUrl, viewer::InPerson},
+    web::{AppState, auth::Minted, error::WebError, extract::BaseUrl, language::stored, viewer::InPerson},
 };
 
 const INVITE_LIFETIME: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -60,7 +60,7 @@ pub(in crate::web) async fn invite(
     base: BaseUrl,
     Form(form): Form<InviteForm>,
 ) -> Result<Response, WebError> {
-    let name = PersonName::try_from(&*form.name).map_err(|error| error.to_string());
+    let name = PersonName::try_from(&*form.name).map_err(|error| stored(&error.to_string()).into_owned());
     let email = Some(form.email.trim()).filter(|email| !email.is_empty()).map(Email::try_from).transpose();
     let (name_error, email_error) = match (name, email) {
         (Ok(name), Ok(email)) => {
@@ -80,7 +80,7 @@ pub(in crate::web) async fn invite(
                 Err(error) => return Err(error.into()),
             }
         }
-        (name, email) => (name.err(), email.err().map(|error| error.to_string())),
+        (name, email) => (name.err(), email.err().map(|error| stored(&error.to_string()).into_owned())),
     };
     let form = page(&PeoplePage { typed: form, name_error, email_error, ..PeoplePage::load(&state).await? })?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response())

@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{figures, links::TaskLinks, page};
+use super::{links::TaskLinks, page};
 use crate::{
     blocking,
     domain::task_id::TaskId,
@@ -100,7 +100,7 @@ impl View {
         };
         Self {
             lines: (1..).zip(text.lines()).skip(first - 1).take(PAGE).map(line).collect(),
-            count: figures::plural(all as u64, "line", "lines"),
+            count: tr_count!(all as u64, "{n} line", "{n} lines"),
             before: (first > 1).then(|| first.saturating_sub(PAGE - ABOVE).max(1)),
             after: (last < all).then_some(last + 1),
         }

@@ -199,8 +199,8 @@ fn mark(body: &EventBody) -> (Tone, String) {
             (Status::Failed, None) => (Tone::Failure, tr!("Failed").to_owned()),
         },
         EventBody::Stage { stage } => (Tone::Stage, stage_word(*stage).to_owned()),
-        EventBody::Note { message } => (Tone::Note, language::word(message).to_owned()),
-        EventBody::Warning { message } => (Tone::Warning, language::word(message).to_owned()),
+        EventBody::Note { message } => (Tone::Note, language::stored(message).into_owned()),
+        EventBody::Warning { message } => (Tone::Warning, language::stored(message).into_owned()),
         EventBody::SetupEnded { exit_code, duration_ms } => {
             let tone = if *exit_code == 0 { Tone::Note } else { Tone::Failure };
             let took = figures::milliseconds(*duration_ms);

@@ -316,7 +316,7 @@ pub(super) fn what_happens(event: &Event, task: &Task) -> String {
             let what: String = what.unwrap_or_default().lines().next().unwrap_or_default().chars().take(160).collect();
             tr!("Step {step}: {name} {what}", step = step, name = name, what = what)
         }
-        EventBody::Note { message } | EventBody::Warning { message } => language::word(message).to_owned(),
+        EventBody::Note { message } | EventBody::Warning { message } => language::stored(message).into_owned(),
         _ => match task.stage {
             Some(Stage::Fetch) => tr!("Fetching the code").to_owned(),
             Some(Stage::Setup) => tr!("Running setup.sh").to_owned(),

@@ -7,7 +7,7 @@ mod upload;
 use axum::extract::multipart::MultipartError;
 use serde::{Deserialize, Serialize};
 
-use super::{AppState, error::WebError, viewer::Viewer};
+use super::{AppState, error::WebError, language, viewer::Viewer};
 use crate::{
     domain::{
         limits::{Limits, LimitsWish},
@@ -61,7 +61,11 @@ pub(super) struct FieldError {
 
 impl FieldError {
     pub(super) fn new(field: impl Into<String>, message: &(impl ToString + ?Sized)) -> Self {
-        Self { field: field.into(), kind: "invalid".to_owned(), message: message.to_string() }
+        Self {
+            field: field.into(),
+            kind: "invalid".to_owned(),
+            message: language::stored(&message.to_string()).into_owned(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     host,
     pipeline::disk_use::DiskUse,
     sandbox::EngineFacts,
-    web::{AppState, pages::figures},
+    web::{AppState, language, pages::figures},
 };
 
 pub(super) fn machine(state: &AppState, settings: Settings<'_>, survey: Option<&Survey>) -> Vec<Fact> {
@@ -40,7 +40,9 @@ fn docker(engine: &EngineFacts) -> Vec<Fact> {
     let tone = |name| if is_old(name) { Tone::Bad } else { Tone::Good };
     let version = format!("{} (API {})", engine.version, engine.api_version);
     let mut facts = vec![Fact::new("Docker Engine", tone("Docker"), version), Fact::new("runc", tone("runc"), runc)];
-    facts.extend(engine.warnings().into_iter().map(|text| Fact::new(tr!("Update"), Tone::Bad, text)));
+    facts.extend(
+        engine.warnings().iter().map(|text| Fact::new(tr!("Update"), Tone::Bad, language::stored(text).into_owned())),
+    );
     if engine.warnings().is_empty() {
         facts.push(Fact::new(tr!("Floors"), Tone::Good, tr!("met: no version with known ways out").to_owned()));
     }
