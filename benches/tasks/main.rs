@@ -1,4 +1,5 @@
-//! Measures whole tasks and prints tables for the README: `cargo bench --bench tasks`.
+//! Measures whole tasks and prints tables for the README: `cargo bench --bench tasks`, or one part of it by its name:
+//! `cargo bench --bench tasks -- steps` (`stages`, `steps`, `memory`, `throughput`).
 //!
 //! Every figure comes from one run: the floor (an empty container by the API), a scripted task of 20 steps without and
 //! with `setup.sh` split by stage, the time a step takes seen from a model server, memory, and throughput.
@@ -25,14 +26,22 @@ const STEPS: usize = 20;
 const RUNS: usize = 10;
 
 fn main() {
+    // Cargo adds `--bench`.
+    let wanted: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let is_wanted = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let floor = floor::measure(RUNS).await;
-        println!("| floor: create, start, wait, remove an empty container by the API | median |\n|---|---|");
-        println!("| without network | {} |\n| on a bridge of its own | {} |\n", ms(floor.none), ms(floor.bridge));
-        twenty_steps(floor.none).await;
-        steps_seen_from_the_model().await;
-        memory().await;
-        throughput().await;
+        if is_wanted("stages") {
+            stages_of_a_task().await;
+        }
+        if is_wanted("steps") {
+            steps_seen_from_the_model().await;
+        }
+        if is_wanted("memory") {
+            memory().await;
+        }
+        if is_wanted("throughput") {
+            throughput().await;
+        }
     });
 }
 
@@ -46,6 +55,13 @@ fn play(folder: &std::path::Path, name: &str, commands: usize) -> Settings {
     Settings::new()
         .set("llm.providers.scripted.scripts", folder.display().to_string())
         .set("agent.model", format!("scripted/{name}"))
+}
+
+async fn stages_of_a_task() {
+    let floor = floor::measure(RUNS).await;
+    println!("| floor: create, start, wait, remove an empty container by the API | median |\n|---|---|");
+    println!("| without network | {} |\n| on a bridge of its own | {} |\n", ms(floor.none), ms(floor.bridge));
+    twenty_steps(floor.none).await;
 }
 
 async fn twenty_steps(floor: Duration) {
