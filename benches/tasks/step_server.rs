@@ -35,9 +35,10 @@ impl StepServer {
         format!("http://127.0.0.1:{}/v1/", self.port)
     }
 
-    /// From each answer to the next question.
-    pub(crate) fn gaps(&self) -> Vec<Duration> {
-        let (asked, answered) = (self.shared.asked.lock().unwrap(), self.shared.answered.lock().unwrap());
+    /// From each answer to the next question; the next question is the first of another task.
+    pub(crate) fn take_gaps(&self) -> Vec<Duration> {
+        let asked = std::mem::take(&mut *self.shared.asked.lock().unwrap());
+        let answered = std::mem::take(&mut *self.shared.answered.lock().unwrap());
         answered.iter().zip(asked.iter().skip(1)).map(|(answer, question)| *question - *answer).collect()
     }
 

@@ -71,6 +71,8 @@ impl ConnectionThread {
             let _ = answer.send(work(connection));
         });
         self.jobs.send(job).map_err(|_| DbError::Closed)?;
+        // Where the other processors sleep, the kernel puts the thread it wakes behind the one that woke it.
+        std::thread::yield_now();
         answered.await.map_err(|_| DbError::Closed)?
     }
 }
