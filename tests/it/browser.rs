@@ -27,6 +27,7 @@ async fn a_person_submits_a_zip_and_sees_the_patch() {
     browser.reads("completed").await;
     browser.click("#outcome a[href$='/diff']").await;
     browser.reads("year % 400 == 0").await;
+    browser.complains_of_nothing().await;
 }
 
 #[tokio::test]

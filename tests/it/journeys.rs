@@ -156,3 +156,54 @@ async fn a_task_tells_its_story_as_it_goes_on() {
     browser.sees("#story").await;
     browser.complains_of_nothing().await;
 }
+
+#[tokio::test]
+async fn who_is_invited_works_beside_the_others_and_sees_nothing_of_them() {
+    let door = DockerDoor::shut_at("/version");
+    let atelier = Atelier::start_with(Settings::new().environment("DOCKER_HOST", &door.host())).await;
+    let of_owner = atelier.submit_zip(Zip::new().file("a", "a"), "The owner's own.", &[]).await;
+    let owner = Browser::open().await;
+    owner.page.goto(&atelier.login_link("/people")).await.unwrap();
+    owner.sees("#name").await.send_keys("Anna").await.unwrap();
+    owner.types(ENTER).await;
+    let link = owner.sees(".secret code").await.text().await.unwrap();
+
+    let anna = Browser::open().await;
+    anna.page.goto(&link).await.unwrap();
+    anna.reads("Welcome, Anna").await;
+    anna.types("correct horse battery").await;
+    anna.types(ENTER).await;
+    anna.sees("a.who[href='/account']").await;
+    anna.page.goto(&atelier.url("/new")).await.unwrap();
+    anna.sees("#task").await.send_keys("Anna's own.").await.unwrap();
+    let zip = tempfile::Builder::new().suffix(".zip").tempfile().unwrap();
+    std::fs::write(zip.path(), Zip::new().file("a", "a").bytes()).unwrap();
+    anna.sees("#archive").await.send_keys(zip.path().to_str().unwrap()).await.unwrap();
+    anna.click("#new-task button.primary").await;
+    anna.sees("#story").await;
+    anna.page.goto(&atelier.url("/")).await.unwrap();
+    anna.reads("Anna's own.").await;
+    anna.does_not_read("The owner's own.").await;
+    anna.complains_of_nothing().await;
+    anna.page.goto(&atelier.url(&format!("/tasks/{}", of_owner.id))).await.unwrap();
+    anna.reads("There is no task with this id.").await;
+
+    // The owner sees both; the link is used up.
+    owner.page.goto(&atelier.url("/")).await.unwrap();
+    owner.reads("Anna's own.").await;
+    owner.reads("The owner's own.").await;
+    owner.complains_of_nothing().await;
+    anna.click("form[action='/logout'] button").await;
+    anna.sees("form[action='/login'] #name").await;
+    anna.page.goto(&atelier.url("/")).await.unwrap();
+    anna.sees("#password").await;
+    anna.page.goto(&link).await.unwrap();
+    anna.reads("There is nothing at this address.").await;
+    anna.page.goto(&atelier.url("/login")).await.unwrap();
+    anna.sees("#name").await.send_keys("anna").await.unwrap();
+    anna.sees("#password").await.send_keys("correct horse battery").await.unwrap();
+    anna.types(ENTER).await;
+    anna.reads("Anna's own.").await;
+    // Two pages were not there, which the browser notes.
+    anna.complains_of_nothing_but("the server responded with a status of 404").await;
+}

@@ -23,8 +23,10 @@ async fn r56_a_link_opens_in_a_clean_browser_until_it_is_revoked() {
     visitor.reads("year % 400 == 0").await;
     assert!(visitor.page.current_url().await.unwrap().as_str().starts_with(&link));
 
+    visitor.complains_of_nothing().await;
     owner.click(".shares button.danger").await;
     owner.reads("None yet.").await;
+    owner.complains_of_nothing().await;
     visitor.page.refresh().await.unwrap();
     visitor.reads("This link opens nothing").await;
     visitor.page.goto(&link).await.unwrap();
