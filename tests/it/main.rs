@@ -36,6 +36,7 @@ mod sharing;
 mod sign_in;
 mod step_protocol;
 mod terminal;
+mod tour;
 mod training;
 mod turns;
 mod whole_tasks;

@@ -243,7 +243,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("Submitted", "已提交"),
     ("System", "跟随系统"),
     ("Take back", "撤回"),
-    ("Take the invitation of {name} back", "撤回对 {name} 的邀请"),
+    ("Take back the invitation of {name}", "撤回对 {name} 的邀请"),
     ("Take the patch", "获取补丁"),
     ("Tasks", "任务"),
     ("Test call", "测试调用"),

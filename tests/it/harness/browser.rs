@@ -6,7 +6,7 @@ use std::{
 };
 
 use fantoccini::{Client, ClientBuilder, Locator, wd::WebDriverCompatibleCommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::processes::processes_that_name;
@@ -112,6 +112,12 @@ impl Browser {
         assert!(tokio::time::timeout(PATIENCE, reading).await.is_ok(), "the page goes on showing {text:?}");
     }
 
+    /// What `WebDriver` has no words for.
+    pub(crate) async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        let command = json!({ "cmd": command, "params": parameters });
+        self.page.issue_cmd(DevTools(command)).await.unwrap()
+    }
+
     /// No error of a script, nothing that the policy of a page refused, nothing that could not be loaded.
     pub(crate) async fn complains_of_nothing(&self) {
         self.complains_of_nothing_but("nothing at all").await;
@@ -129,6 +135,20 @@ impl Browser {
             .filter(|message| !message.contains(words))
             .collect();
         assert!(complaints.is_empty(), "{complaints:#?}");
+    }
+}
+
+/// A command of the browser's own protocol, which chromedriver hands on.
+#[derive(Debug)]
+struct DevTools(Value);
+
+impl WebDriverCompatibleCommand for DevTools {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (reqwest::Method, Option<String>) {
+        (reqwest::Method::POST, Some(self.0.to_string()))
     }
 }
 
