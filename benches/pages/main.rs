@@ -1,7 +1,8 @@
 //! How fast the pages are, with a hundred thousand tasks in the database: `cargo bench --bench pages`.
 //!
 //! For each page: the time to the first byte, and in a real browser what was transferred with all that belongs to it and how
-//! far things moved while it came. Then how long a step takes from the event to the screen. Prints tables for the docs.
+//! far things moved while it came. Then how long a step takes from the event to the screen, and what the browser does while
+//! somebody scrolls through a hundred thousand changed lines. Prints tables for the docs.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -44,6 +45,7 @@ fn main() {
         atelier.change_while_stopped(|data_dir| multiply(data_dir, &id)).await;
         pages(&atelier, &id).await;
         live(&atelier).await;
+        large_patches(&atelier).await;
     });
 }
 
@@ -137,24 +139,133 @@ async fn in_the_browser(browser: &Browser, url: &str) -> (f64, f64) {
           done([all.reduce((sum, entry) => sum + entry.transferSize, 0), window.shift ?? 0]);
         }, 700)";
     // A page's files are the same everywhere: without this only the first page would be seen to fetch them.
-    let _ = browser.page.issue_cmd(ClearCache).await;
+    browser.devtools("Network.clearBrowserCache", json!({})).await;
     browser.page.goto(url).await.unwrap();
     let measured = browser.page.execute_async(measure, vec![]).await.unwrap();
     (measured[0].as_f64().unwrap(), measured[1].as_f64().unwrap())
 }
 
-/// chromedriver's way to the browser's own commands.
-#[derive(Debug)]
-struct ClearCache;
-
-impl fantoccini::wd::WebDriverCompatibleCommand for ClearCache {
-    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
-        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+/// A hundred thousand changed lines on the page of a patch, scrolled through from the top to the end: what the browser does.
+async fn large_patches(atelier: &Atelier) {
+    let patches = [
+        ("one file", made_up_id(1), large_patch(1)),
+        ("500 files", made_up_id(2), large_patch(500)),
+        ("one file, side by side", made_up_id(1), String::new()),
+    ];
+    println!(
+        "| {LARGE_LINES} changed lines | first paint | page | scrolled through in | lines seen | tasks over 50 ms | longest | slowest frame | 99 of 100 frames | nodes at most | memory of the browser at most |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    );
+    for (name, id, patch) in patches {
+        if !patch.is_empty() {
+            let logs = atelier.data_dir().join("logs").join(&id);
+            std::fs::create_dir_all(&logs).unwrap();
+            std::fs::write(logs.join("diff.patch"), patch).unwrap();
+        }
+        let view = if name.ends_with("side") { "split" } else { "unified" };
+        let browser = Browser::open().await;
+        browser.page.goto(&atelier.login_link("/account")).await.unwrap();
+        browser.page.goto(&atelier.url(&format!("/tasks/{id}/diff?view={view}"))).await.unwrap();
+        // Whoever reads a large file opens it.
+        browser
+            .page
+            .execute("for (const file of document.querySelectorAll('.file details')) file.open = true;", vec![])
+            .await
+            .unwrap();
+        browser.page.execute(SCROLL, vec![]).await.unwrap();
+        let (mut nodes, mut memory) = (0, 0);
+        let measured = loop {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let counters = browser.devtools("Memory.getDOMCounters", json!({})).await;
+            nodes = nodes.max(counters["nodes"].as_u64().unwrap_or_default());
+            memory = memory.max(resident_kib(&browser));
+            let measured = browser.page.execute("return window.measured ?? null", vec![]).await.unwrap();
+            if !measured.is_null() {
+                break measured;
+            }
+        };
+        let number = |name: &str| measured[name].as_f64().unwrap_or_default();
+        println!(
+            "| {name} | {:.0} ms | {:.0} kB | {:.1} s | {} | {} | {:.0} ms | {:.0} ms | {:.0} ms | {nodes} | {} MB |",
+            number("paint"),
+            number("bytes") / 1000.0,
+            number("took") / 1000.0,
+            number("lines"),
+            number("tasks"),
+            number("longest"),
+            number("slowest"),
+            number("most"),
+            memory / 1024
+        );
     }
+    println!();
+}
 
-    fn method_and_body(&self, _: &url::Url) -> (reqwest::Method, Option<String>) {
-        (reqwest::Method::POST, Some(json!({ "cmd": "Network.clearBrowserCache", "params": {} }).to_string()))
+/// Memory of all processes of the browser.
+fn resident_kib(browser: &Browser) -> u64 {
+    let profile = browser.page.capabilities().unwrap()["chrome"]["userDataDir"].as_str().unwrap().to_owned();
+    let of_process = |process: std::fs::DirEntry| {
+        let read = |name: &str| std::fs::read_to_string(process.path().join(name)).unwrap_or_default();
+        let status = if read("cmdline").contains(&profile) { read("status") } else { String::new() };
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        line.trim().trim_end_matches(" kB").parse().unwrap_or(0)
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().map(of_process).sum()
+}
+
+/// As somebody who holds the space bar down: on as soon as the lines in the window are there.
+const SCROLL: &str = "
+    const tasks = [], frames = [], seen = new Set();
+    new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => entry.duration))).observe({ type: 'longtask', buffered: true });
+    const began = performance.now();
+    let last = began;
+    const root = document.documentElement;
+    const isWaiting = () => [0.1, 0.5, 0.9].some((part) => document.elementFromPoint(innerWidth * 0.7, innerHeight * part)?.closest('.later'));
+    const step = (now) => {
+      frames.push(now - last);
+      last = now;
+      for (const part of [0.05, 0.3, 0.55, 0.8]) {
+        const lines = document.elementFromPoint(innerWidth * 0.7, innerHeight * part)?.closest('.lines');
+        if (lines) seen.add(lines.closest('.file').id + lines.dataset.from + ' ' + lines.querySelectorAll(':scope > div:not(.heading)').length);
+      }
+      if (!isWaiting()) {
+        if (scrollY + innerHeight >= root.scrollHeight - 2) return finish();
+        scrollBy({ top: 400, behavior: 'instant' });
+      }
+      requestAnimationFrame(step);
+    };
+    const finish = () => {
+      frames.sort((a, b) => a - b);
+      const page = performance.getEntriesByType('navigation')[0];
+      window.measured = {
+        paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime, bytes: page.transferSize, took: performance.now() - began,
+        lines: [...seen].reduce((sum, key) => sum + Number(key.split(' ')[1]), 0), tasks: tasks.length, longest: Math.max(0, ...tasks),
+        slowest: frames.at(-1), most: frames[Math.floor(frames.length * 0.99)],
+      };
+    };
+    requestAnimationFrame(step);";
+
+const LARGE_LINES: u32 = 100_000;
+
+/// New files of Rust, as git writes them.
+fn large_patch(files: u32) -> String {
+    use std::fmt::Write;
+    let (mut patch, lines) = (String::new(), LARGE_LINES / files);
+    for file in 0..files {
+        let name = format!("src/part_{}/file_{file}.rs", file / 20);
+        write!(patch, "diff --git a/{name} b/{name}\nnew file mode 100644\nindex 0000000..1111111\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{lines} @@\n").unwrap();
+        for line in 0..lines {
+            let text = match line % 6 {
+                0 => format!("/// What number {line} is good for."),
+                1 => format!("pub fn number_{line}(at: usize, names: &[&str]) -> Option<String> {{"),
+                2 => "    let found = names.iter().position(|name| name.len() > at)?; // the first one".to_owned(),
+                3 => format!("    Some(format!(\"{{found}} of {line}: {{}}\", names[found]))"),
+                4 => "}".to_owned(),
+                _ => String::new(),
+            };
+            writeln!(patch, "+{text}").unwrap();
+        }
     }
+    patch
 }
 
 /// From the event in the log to the element on the screen, as the clock they share has it. What was there before the page was
