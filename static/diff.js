@@ -15,10 +15,10 @@ function expect(piece) {
   near.observe(piece);
 }
 
-// What is far from the window is neither laid out nor painted.
-function rest(piece) {
+// What is far from the window is neither laid out nor painted. Its height is what it was, or what it will be about.
+function rest(piece, height) {
   piece.style.contentVisibility = "auto";
-  piece.style.containIntrinsicBlockSize = `auto ${piece.childElementCount * LINE_HEIGHT}px`;
+  piece.style.containIntrinsicBlockSize = `auto ${height || piece.childElementCount * LINE_HEIGHT}px`;
 }
 
 // Who scrolls quickly passes many pieces: two come at a time, the one that was met last first, and none that is far by then.
@@ -30,8 +30,8 @@ async function load(piece) {
   wanted.push(piece);
   while (coming < 2 && wanted.length > 0) {
     const next = wanted.pop();
-    const { top, bottom } = next.getBoundingClientRect();
-    if (bottom < -FAR || top > innerHeight + FAR) {
+    if (!next.isConnected) continue;
+    if (distance(next) > FAR) {
       near.observe(next);
       continue;
     }
@@ -42,17 +42,63 @@ async function load(piece) {
   }
 }
 
-async function bring(piece) {
-  const source = piece.closest(".file").dataset.src;
-  const answer = await fetch(`${source}?only=piece&view=${diff.dataset.view}&from=${piece.dataset.from}`);
-  if (!answer.ok || answer.redirected) return;
-  const fresh = document.adoptNode(new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines"));
+async function bring(waiting) {
+  const fresh = await fetchPiece(waiting.closest(".file"), `from=${waiting.dataset.from}`);
+  if (fresh && waiting.isConnected) put(waiting, fresh);
+}
+
+async function fetchPiece(file, which) {
+  const answer = await fetch(`${file.dataset.src}?only=piece&view=${diff.dataset.view}&${which}`);
+  if (!answer.ok || answer.redirected) return null;
+  return document.adoptNode(new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines"));
+}
+
+// The pieces that came after the page, with what waits in their place when they go again: a browser that holds a hundred
+// thousand lines is slow.
+const came = new Map();
+const MOST_ROWS = 6000;
+function put(waiting, fresh) {
+  near.unobserve(waiting);
   rest(fresh);
-  piece.replaceWith(fresh);
+  waiting.replaceWith(fresh);
+  came.set(fresh, waiting);
+  let rows = [...came.values()].reduce((sum, { dataset }) => sum + Number(dataset.rows), 0);
+  if (rows <= MOST_ROWS) return;
+  const farthest = [...came.keys()].map((piece) => [distance(piece), piece]).sort(([a], [b]) => b - a);
+  for (const [, piece] of farthest) {
+    if (rows <= MOST_ROWS / 2) break;
+    if (piece === fresh || isInUse(piece)) continue;
+    rows -= Number(came.get(piece).dataset.rows);
+    forget(piece);
+  }
+}
+
+function forget(piece) {
+  const waiting = came.get(piece);
+  came.delete(piece);
+  const { height } = piece.getBoundingClientRect();
+  if (height > 0) waiting.style.minHeight = `${height}px`;
+  piece.replaceWith(waiting);
+  near.observe(waiting);
+}
+
+// What is marked, selected or focused stays.
+function isInUse(piece) {
+  const selection = getSelection();
+  const isSelected = !selection.isCollapsed && selection.containsNode(piece, true);
+  return isSelected || piece.contains(document.activeElement) || piece.querySelector(".marked") !== null;
+}
+
+// From the window, in pixels; what is folded away is nowhere.
+function distance(piece) {
+  const { top, bottom, height } = piece.getBoundingClientRect();
+  return height === 0 ? Infinity : Math.max(0, -bottom, top - innerHeight);
 }
 
 for (const piece of diff ? diff.querySelectorAll(".later") : []) expect(piece);
-for (const piece of diff ? diff.querySelectorAll(".lines") : []) rest(piece);
+// All heights first: each change would have them reckoned again.
+const sent = diff ? [...diff.querySelectorAll(".lines")].map((piece) => [piece, piece.getBoundingClientRect().height]) : [];
+for (const [piece, height] of sent) rest(piece, height);
 
 // #FILE-R12 is a line, #FILE-R12-R20 a range of them; both may be on their way still.
 function place() {
@@ -67,14 +113,10 @@ async function show() {
   file.querySelector("details").open = true;
   if (!side) return file.scrollIntoView();
   if (!document.getElementById(`${file.id}-${side}${first}`)) {
-    const answer = await fetch(`${file.dataset.src}?only=piece&view=${diff.dataset.view}&line=${side}${first}`);
-    if (!answer.ok || answer.redirected) return;
-    const piece = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines");
-    const waiting = file.querySelector(`.later[data-from="${piece.dataset.from}"]`);
+    const piece = await fetchPiece(file, `line=${side}${first}`);
+    const waiting = piece && file.querySelector(`.later[data-from="${piece.dataset.from}"]`);
     if (!waiting) return;
-    near.unobserve(waiting);
-    rest(piece);
-    waiting.replaceWith(document.adoptNode(piece));
+    put(waiting, piece);
   }
   mark(file, side, first, last);
   document.getElementById(`${file.id}-${side}${first}`)?.scrollIntoView({ block: "center" });
