@@ -100,18 +100,44 @@ document.addEventListener("click", (event) => {
   if (summary) summary.parentElement.dataset.touched = "yes";
 });
 
+// What an element of the page says (data-copy: its id), or what stands at an address (data-copy-from).
 function offerCopies(part) {
-  for (const button of navigator.clipboard ? part.querySelectorAll("[data-copy]") : []) {
+  for (const button of part.querySelectorAll("[data-copy], [data-copy-from]")) {
     button.hidden = false;
+    const word = button.textContent;
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
-      const copy = button.textContent;
-      button.textContent = tr("Copied");
-      setTimeout(() => { button.textContent = copy; }, 1500);
+      button.textContent = await copied(button.dataset) ? tr("Copied") : tr("Not copied");
+      setTimeout(() => { button.textContent = word; }, 1500);
     });
   }
 }
 offerCopies(document);
+
+async function copied({ copy, copyFrom }) {
+  try {
+    if (!copyFrom) return await toClipboard(document.getElementById(copy).textContent);
+    const answer = await fetch(copyFrom);
+    return answer.ok && !answer.redirected && await toClipboard(await answer.text());
+  } catch {
+    return false;
+  }
+}
+
+// Without https (but on this machine) browsers have no clipboard for scripts; there a selection is copied as by hand.
+async function toClipboard(text) {
+  if (navigator.clipboard) {
+    await navigator.clipboard.writeText(text);
+    return true;
+  }
+  const field = document.createElement("textarea");
+  field.value = text;
+  field.className = "unseen";
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  return done;
+}
 
 if (document.querySelector("[data-live-list]")) {
   const refresh = async () => {

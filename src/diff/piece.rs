@@ -10,7 +10,7 @@ use super::{
     hunk::Hunk,
     line::Line,
     looks,
-    raw_lines::RawLines,
+    raw_lines::{MAX_BYTES, RawLines},
     reading::{Item, Reading},
 };
 use crate::redact;
@@ -31,6 +31,7 @@ pub(crate) enum Side {
 }
 
 const MAX_HEADING_CHARACTERS: usize = 200;
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
 
 impl Piece {
     /// Reads at most `max_rows` lines after the first `from` ones.
@@ -93,6 +94,24 @@ impl Piece {
             found.is_none()
         })?;
         Ok(found)
+    }
+
+    /// The text of a file that the patch makes; none when it is larger than a clipboard is for.
+    pub(crate) fn new_text(patch: impl BufRead + Seek, file: &FileEntry) -> io::Result<Option<String>> {
+        let (mut text, mut fits) = (Vec::new(), true);
+        walk(patch, file, |item, raw| {
+            match item {
+                Item::Line { .. } => {
+                    text.extend_from_slice(raw.get(1..).unwrap_or_default());
+                    text.push(b'\n');
+                }
+                Item::NoNewline => drop(text.pop()),
+                Item::File | Item::Header | Item::Hunk => {}
+            }
+            fits &= raw.len() < MAX_BYTES && text.len() <= MAX_TEXT_BYTES;
+            fits
+        })?;
+        Ok(fits.then(|| String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// Finds out which words changed, and colours the lines as the language of the file has it, until the deadline.

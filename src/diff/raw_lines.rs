@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 /// More of a line is never shown.
-const MAX_BYTES: u64 = 64 * 1024;
+pub(super) const MAX_BYTES: usize = 64 * 1024;
 
 pub(super) struct RawLines<R> {
     reader: R,
@@ -27,7 +27,7 @@ impl<R: BufRead> RawLines<R> {
     pub(super) fn next(&mut self) -> io::Result<Option<RawLine<'_>>> {
         self.line.clear();
         let offset = self.offset;
-        let mut read = self.reader.by_ref().take(MAX_BYTES).read_until(b'\n', &mut self.line)?;
+        let mut read = self.reader.by_ref().take(MAX_BYTES as u64).read_until(b'\n', &mut self.line)?;
         if read == 0 {
             return Ok(None);
         }

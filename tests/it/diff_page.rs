@@ -88,6 +88,54 @@ async fn a_person_reads_a_patch_in_a_browser() {
 }
 
 #[tokio::test]
+async fn a_patch_is_copied_and_applied_with_a_clipboard_for_scripts_and_without() {
+    let (model, atelier) = with_model().await;
+    let command = "printf 'one\ntwo <b>\nends' > new.txt; sed -i s/4/400/ leap.py";
+    let zip = || Zip::new().file("leap.py", "def leap(year):\n    return year % 4 == 0\n");
+    let id = Box::pin(changed(&atelier, &model, zip(), command)).await;
+    let patch = String::from_utf8(atelier.task(&id).patch().await).unwrap();
+    let line = format!(
+        "curl -fsS -H \"Authorization: Bearer $ATELIER_TOKEN\" {} | git apply",
+        atelier.url(&format!("/logs/{id}/diff.patch"))
+    );
+    let browser = Browser::open().await;
+    browser.page.goto(&atelier.login_link("/account")).await.unwrap();
+    for _ in 0..2 {
+        browser.page.goto(&atelier.url(&format!("/tasks/{id}/diff"))).await.unwrap();
+        let open =
+            "document.querySelector('.take').open = true; document.body.append(document.createElement('textarea'))";
+        evaluate(&browser, open).await;
+        for (button, text) in [
+            ("[data-copy-from$='diff.patch']", &*patch),
+            ("[data-copy='apply-command']", &line),
+            ("[data-path='new.txt'] [data-copy-from$='text']", "one\ntwo <b>\nends"),
+            ("[data-path='leap.py'] [data-copy]", "leap.py"),
+        ] {
+            // What is unfolded lies over the files.
+            let fold = format!(
+                "const take = document.querySelector('.take'); take.open = take.contains(document.querySelector({button:?}))"
+            );
+            evaluate(&browser, &fold).await;
+            browser.click(button).await;
+            browser.reads("Copied").await;
+            evaluate(&browser, "const field = document.querySelector('textarea'); field.value = ''; field.focus()")
+                .await;
+            browser.types("\u{e009}v").await;
+            assert_eq!(evaluate(&browser, "return document.querySelector('textarea').value").await, text, "{button}");
+            browser.does_not_read("Copied").await;
+        }
+        // As it is where the server is reached without https.
+        let without = "Object.defineProperty(Navigator.prototype, 'clipboard', { value: undefined })";
+        browser.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": without })).await;
+    }
+    browser.complains_of_nothing().await;
+    let folder = tempfile::tempdir().unwrap();
+    zip().unpack(folder.path());
+    sh(folder.path(), &format!("git init -q && ATELIER_TOKEN={} && {line}", atelier.token()));
+    assert_eq!(sh(folder.path(), "cat leap.py | grep return"), "    return year % 400 == 0\n");
+}
+
+#[tokio::test]
 async fn r46_r49_hostile_names_and_lines_of_a_patch_are_only_shown() {
     let (model, atelier) = with_model().await;
     let command = "printf '<img src=x onerror=\"window.breached = 1\">\\033[31m\\342\\200\\256 <script>window.breached = 1</script>\\n' > a.html; \

@@ -48,7 +48,9 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("Copy", "复制"),
     ("Copy it now. Only its hash is kept, so it cannot be shown again.", "请立即复制。服务器只保存其哈希值，之后无法再次显示。"),
     ("Copy it now: it is not shown again. Programs send it as Authorization: Bearer and see your tasks with it.", "请立即复制：之后不再显示。程序以 Authorization: Bearer 发送它，即可看到你的任务。"),
+    ("Copy patch", "复制补丁"),
     ("Copy path", "复制路径"),
+    ("Copy text", "复制文本"),
     ("Cost", "费用"),
     ("Cost, US dollars", "费用（美元）"),
     ("Covered", "已遮盖"),
@@ -557,6 +559,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
 #[rustfmt::skip]
 pub(super) const SCRIPTS: &[(&str, &str)] = &[
     ("Copied", "已复制"),
+    ("Not copied", "未复制"),
     ("The server refused the task.", "服务器拒绝了这个任务。"),
     ("The upload broke off. Check the connection, then send it again.", "上传中断。请检查网络连接后重新发送。"),
     ("checking the archive", "正在检查压缩包"),

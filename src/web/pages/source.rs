@@ -88,6 +88,10 @@ fn parse_lines(text: &str) -> Option<(usize, usize)> {
 }
 
 impl View {
+    fn is_whole(&self) -> bool {
+        self.before.is_none() && self.after.is_none()
+    }
+
     fn of(text: &str, marked: Option<(usize, usize)>) -> Self {
         let all = text.lines().count();
         let wanted = marked.map_or(1, |(start, _)| start);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use askama::Template;
 use axum::{
     extract::{Path, State},
-    http::HeaderMap,
-    response::Response,
+    http::{HeaderMap, header::CONTENT_SECURITY_POLICY},
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 
@@ -26,6 +26,7 @@ use crate::{
         extract::Query,
         pages::{links::TaskLinks, page},
         reading::Reading,
+        security_headers::ARTIFACT_POLICY,
     },
 };
 
@@ -44,7 +45,7 @@ pub(in crate::web) struct FileQuery {
     from: Option<usize>,
     /// `L12` or `R12`: the piece with this line.
     line: Option<String>,
-    /// `piece`: no page around it.
+    /// `piece`: no page around it; `text`: what a new file says.
     only: Option<String>,
 }
 
@@ -82,6 +83,14 @@ pub(in crate::web) async fn get(
     let layout = Layout::of(query.view.as_deref(), &headers);
     let reader = links.reader;
     let (logs, source) = (state.data_dir.task_logs(&id), state.data_dir.task(&id).source());
+    if query.only.as_deref() == Some("text") {
+        let text = blocking::run(move || -> std::io::Result<Option<String>> {
+            let opened = PatchFile::open(&logs, reader)?;
+            Ok(opened.map(|patch| patch.new_text(n)).transpose()?.flatten())
+        });
+        let text = text.await??.ok_or(WebError::NotFound)?;
+        return Ok(([(CONTENT_SECURITY_POLICY, ARTIFACT_POLICY)], text).into_response());
+    }
     let line = query.line.as_deref().and_then(parse_line);
     let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Piece, Option<Images>)>> {
         let Some(opened) = PatchFile::open(&logs, reader)? else { return Ok(None) };

@@ -22,6 +22,8 @@ pub(in crate::web::pages) struct FileView {
     pub(in crate::web::pages) insertions: u64,
     pub(in crate::web::pages) deletions: u64,
     pub(in crate::web::pages) rows: usize,
+    /// All its text is in the patch.
+    pub(super) is_new_text: bool,
 }
 
 /// A file on the page.
@@ -44,8 +46,8 @@ pub(super) enum Slot {
     },
 }
 
-/// Lines that come at once.
-pub(super) const PIECE_ROWS: usize = 500;
+/// Lines that come at once: few enough for a browser to lay out between two frames.
+pub(super) const PIECE_ROWS: usize = 200;
 
 impl FileView {
     pub(in crate::web::pages) fn of(entry: &FileEntry, n: usize) -> Self {
@@ -59,7 +61,12 @@ impl FileView {
             insertions: entry.insertions,
             deletions: entry.deletions,
             rows: entry.rows,
+            is_new_text: Self::is_new_text(entry),
         }
+    }
+
+    pub(super) fn is_new_text(entry: &FileEntry) -> bool {
+        entry.header.change == Change::Added && entry.header.kind() == FileKind::File && entry.rows > 0
     }
 
     pub(in crate::web::pages) fn has_counts(&self) -> bool {

@@ -45,6 +45,8 @@ pub(in crate::web) use result_zip::get as result_zip;
 
 /// Lines that come with the page, over all files.
 const ROWS: usize = 2000;
+/// More is a download.
+const MAX_COPIED_BYTES: u64 = 1024 * 1024;
 /// Files on one page.
 const FILES: usize = 1000;
 /// Files with more changed lines are folded away at first.
@@ -124,6 +126,12 @@ pub(in crate::web) async fn get(
         id,
     })?;
     Ok((layout.remembered(query.view.as_deref()), answer).into_response())
+}
+
+impl DiffPage {
+    fn can_be_copied(&self) -> bool {
+        self.size <= MAX_COPIED_BYTES
+    }
 }
 
 fn command(base: &BaseUrl, links: &TaskLinks) -> String {

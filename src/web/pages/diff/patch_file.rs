@@ -8,6 +8,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use super::file_view::FileView;
 use crate::{
     diff::{Contents, FileEntry, Piece, Side},
     web::reading::Reader,
@@ -58,6 +59,14 @@ impl PatchFile {
         let mut piece = Piece::read(BufReader::new(&self.file), entry, from, max_rows)?;
         piece.dress(entry.header.path(), deadline);
         Ok(piece)
+    }
+
+    /// What a file with this number says that the patch makes; none of others. Blocks.
+    pub(super) fn new_text(&self, n: usize) -> io::Result<Option<String>> {
+        match self.entry(n).filter(|entry| FileView::is_new_text(entry)) {
+            Some(entry) => Piece::new_text(BufReader::new(&self.file), entry),
+            None => Ok(None),
+        }
     }
 
     pub(super) fn rows_before(&self, n: usize, side: Side, number: u32) -> io::Result<Option<usize>> {
