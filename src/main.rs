@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         cli::Command::Apply(arguments) => cli::patch::run_apply(arguments),
         cli::Command::Cancel(arguments) => cli::act::run_cancel(arguments),
         cli::Command::Retry(arguments) => cli::act::run_retry(arguments),
+        cli::Command::Share(arguments) => cli::share::run(arguments),
         cli::Command::Completions(arguments) => cli::shell::run_completions(&arguments),
         cli::Command::Man(arguments) => cli::shell::run_man(&arguments),
         cli::Command::Demo(arguments) => cli::demo::run(arguments),

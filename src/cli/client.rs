@@ -112,6 +112,17 @@ impl Client {
         Ok(response.json().await.unwrap_or_default())
     }
 
+    /// The same, with what is wished for.
+    pub(super) async fn post_json(&self, path: &str, wish: &Value) -> anyhow::Result<Value> {
+        let response = self.send(self.http.post(format!("{}{path}", self.base)).json(wish)).await?;
+        Ok(response.json().await?)
+    }
+
+    pub(super) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.send(self.http.delete(format!("{}{path}", self.base))).await?;
+        Ok(())
+    }
+
     /// The answer to a plain question, to be read as it comes.
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
         let url = Url::parse_with_params(&format!("{}{path}", self.base), query)?;

@@ -15,6 +15,7 @@ mod remote;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod server;
+pub(crate) mod share;
 pub(crate) mod shell;
 pub(crate) mod show;
 mod submission;
@@ -59,6 +60,8 @@ pub(crate) enum Command {
     Cancel(act::ActArgs),
     /// Start a task again; prints the id of the new one
     Retry(act::ActArgs),
+    /// Make a link with which anybody reads a task without a login; or list and revoke such links
+    Share(share::ShareArgs),
     /// Run the sample task: a small repository with a failing test
     Demo(demo::DemoArgs),
     /// Write training data: completed tasks as JSON lines, without secrets

@@ -175,3 +175,32 @@ async fn completions_and_manual_pages_know_every_command() {
         assert!(folder.path().join("man").join(name).exists(), "{name}");
     }
 }
+
+#[tokio::test]
+async fn r56_a_task_is_shared_from_the_command_line_until_it_is_revoked() {
+    let atelier = Atelier::start().await;
+    let task = atelier.submit_zip(Zip::new().folder(&leap_year()), "Mend the tests.", &[]).await;
+    task.completed().await;
+    let folder = short_folder();
+    let terminal = Terminal::of(&atelier, folder.path());
+    let opens = async |link: &str| reqwest::get(link).await.unwrap().status().as_u16();
+
+    let whole = terminal.says(&["share", &task.id]).await;
+    let log = terminal.says(&["share", &task.id, "--only", "setup.log", "--forever"]).await;
+    let diff = terminal.says_json(&["share", &task.id, "--only", "diff", "--days", "1"]).await;
+    for link in [whole.trim(), log.trim(), diff["url"].as_str().unwrap()] {
+        assert_eq!(opens(link).await, 200, "{link}");
+    }
+    let listed = terminal.says(&["share", &task.id, "--list"]).await;
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    let of_log = listed.lines().find(|line| line.contains("setup.log")).unwrap();
+    assert!(of_log.contains("until revoked"), "{listed}");
+    assert!(!listed.contains("/s/"), "a link is told once: {listed}");
+
+    let id = of_log.split_whitespace().next().unwrap();
+    terminal.says(&["share", &task.id, "--revoke", id]).await;
+    assert_eq!((opens(log.trim()).await, opens(whole.trim()).await), (404, 200));
+    let refused = terminal.runs(&["share", &task.id, "--only", "no-such.log"]).await;
+    assert_eq!(refused.status.code(), Some(4));
+    assert!(text(&refused.stderr).contains("no such file"), "{}", text(&refused.stderr));
+}
