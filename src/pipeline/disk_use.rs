@@ -13,7 +13,7 @@ use crate::{blocking, config::Retention, data_dir::DataDir, db::Db, domain::task
 pub(crate) struct DiskUse {
     /// Code and output of tasks at work.
     pub(crate) workspaces: u64,
-    /// Snapshots of what ended and may be published, and the files that explanations refer to.
+    /// Snapshots of what ended and may be published or gone on with, and the files that explanations refer to.
     pub(crate) results: u64,
     pub(crate) uploads: u64,
     pub(crate) logs: u64,
@@ -47,7 +47,7 @@ impl DiskUse {
     fn plus_what_lies_in(mut self, data_dir: &DataDir, tasks: impl IntoIterator<Item = TaskId>) -> Self {
         for id in tasks {
             let task = data_dir.task(&id);
-            let results = bytes_beneath(&task.git()) + bytes_beneath(&task.source());
+            let results: u64 = [task.git(), task.changes(), task.source()].iter().map(|kept| bytes_beneath(kept)).sum();
             let upload = file_bytes(&task.upload());
             self.results += results;
             self.uploads += upload;

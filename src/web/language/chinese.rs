@@ -158,6 +158,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("No older tasks.", "没有更早的任务。"),
     ("No task starts, for [sandbox] engine_check is \"strict\": {warnings} \"warn\" would go on all the same.", "没有任务会开始，因为 [sandbox] engine_check 为 \"strict\"：{warnings} 设为 \"warn\" 则照常继续。"),
     ("No tasks here.", "这里没有任务。"),
+    ("None of your tasks waits.", "你没有等待的任务。"),
     ("None yet.", "暂无。"),
     ("Not published", "未发布"),
     ("Not published: conflict", "未发布：有冲突"),
