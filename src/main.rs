@@ -50,6 +50,7 @@ fn main() -> ExitCode {
         cli::Command::Logs(arguments) => cli::logs::run(arguments),
         cli::Command::Diff(arguments) => cli::patch::run_diff(arguments),
         cli::Command::Apply(arguments) => cli::patch::run_apply(arguments),
+        cli::Command::Reply(arguments) => cli::reply::run(arguments),
         cli::Command::Cancel(arguments) => cli::act::run_cancel(arguments),
         cli::Command::Retry(arguments) => cli::act::run_retry(arguments),
         cli::Command::Share(arguments) => cli::share::run(arguments),

@@ -48,7 +48,7 @@ async function bring(waiting) {
 }
 
 async function fetchPiece(file, which) {
-  const answer = await fetch(`${file.dataset.src}?only=piece&view=${diff.dataset.view}&${which}`);
+  const answer = await fetch(`${file.dataset.src}?only=piece&view=${diff.dataset.view}${diff.dataset.more}&${which}`);
   if (!answer.ok || answer.redirected) return null;
   return document.adoptNode(new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".lines"));
 }

@@ -123,6 +123,26 @@ impl Client {
         Ok(())
     }
 
+    /// Says something, once however often it is sent with the same key.
+    pub(super) async fn post_once(&self, path: &str, body: &Value, key: Option<&str>) -> anyhow::Result<Value> {
+        let mut request = self.http.post(format!("{}{path}", self.base)).json(body);
+        if let Some(key) = key {
+            request = request.header("Idempotency-Key", key);
+        }
+        Ok(self.send(request).await?.json().await?)
+    }
+
+    /// The number of the last event of a task so far.
+    pub(super) async fn last_event(&self, id: &str) -> anyhow::Result<u64> {
+        let mut events = self.events_so_far(id).await?;
+        let mut last = 0;
+        while let Some(event) = events.next().await? {
+            let event: Value = serde_json::from_str(&event)?;
+            last = event["seq"].as_u64().unwrap_or(last);
+        }
+        Ok(last)
+    }
+
     /// The answer to a plain question, to be read as it comes.
     pub(super) async fn get(&self, path: &str, query: &[(&str, String)]) -> anyhow::Result<Response> {
         let url = Url::parse_with_params(&format!("{}{path}", self.base), query)?;

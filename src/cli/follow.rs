@@ -13,6 +13,11 @@ use crate::domain::{
 
 /// Shows the events of a task until it ends. A connection that breaks is taken up again where it broke.
 pub(super) async fn follow(client: &Client, id: &str) -> anyhow::Result<()> {
+    follow_after(client, id, 0).await
+}
+
+/// The same, without the events up to this one.
+pub(super) async fn follow_after(client: &Client, id: &str, mut last: u64) -> anyhow::Result<()> {
     const AGAIN_AFTER: Duration = Duration::from_millis(500);
     const TRIES: u32 = 20;
 
@@ -25,7 +30,6 @@ pub(super) async fn follow(client: &Client, id: &str) -> anyhow::Result<()> {
     }
     let max_steps = task["limits"]["max_steps"].as_u64().unwrap_or(0);
     let mut view = View::new(max_steps);
-    let mut last = 0;
     let mut failures = 0;
     loop {
         match follow_once(client, id, &mut last, &mut view).await {

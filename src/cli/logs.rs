@@ -72,10 +72,6 @@ async fn events(client: &Client, id: &str, follow: bool) -> anyhow::Result<()> {
     let mut stream = if follow { client.events(id, 0).await? } else { client.events_so_far(id).await? };
     while let Some(event) = stream.next().await? {
         print(format!("{event}\n").as_bytes())?;
-        let event: Value = serde_json::from_str(&event)?;
-        if event["kind"] == "status" && is_final(&event["status"]) {
-            break;
-        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod patch;
 mod remote;
+pub(crate) mod reply;
 pub(crate) mod run;
 pub(crate) mod serve;
 mod server;
@@ -56,6 +57,8 @@ pub(crate) enum Command {
     Diff(patch::DiffArgs),
     /// Put the patch of a task onto the working copy at hand
     Apply(patch::ApplyArgs),
+    /// Tell a task something: one that runs reads it with its next step, one that has ended goes on with it
+    Reply(reply::ReplyArgs),
     /// Stop a task; what it did so far is kept
     Cancel(act::ActArgs),
     /// Start a task again; prints the id of the new one

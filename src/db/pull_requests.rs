@@ -25,13 +25,16 @@ impl Db {
     /// Publishing begins, with what is known of an earlier try. None when it is under way already.
     pub(crate) async fn begin_publishing(&self, id: &TaskId, consent: Consent) -> Result<Option<PullRequest>, DbError> {
         self.write_task(id, move |transaction, id| {
-            let known = tasks::find(transaction, id)?.pull_request;
+            let task = tasks::find(transaction, id)?;
+            let known = task.pull_request;
             if known.as_ref().is_some_and(|known| known.state == PullRequestState::Publishing) {
                 return Ok(None);
             }
             let mut begun = known.unwrap_or_else(|| PullRequest::new(id));
             begun.state = PullRequestState::Publishing;
-            begun.is_confirmed |= consent == Consent::Given;
+            // A yes was said to the changes that were there to look at.
+            begun.is_confirmed = consent == Consent::Given || (begun.is_confirmed && begun.turn == task.turn);
+            begun.turn = task.turn;
             store(transaction, id, &begun)?;
             events::append(transaction, id, &EventBody::PullRequest { pull_request: begun.clone() })?;
             Ok(Some(begun))

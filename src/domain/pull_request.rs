@@ -21,6 +21,9 @@ pub(crate) struct PullRequest {
     /// A person said yes to the files that need one.
     #[serde(default)]
     pub(crate) is_confirmed: bool,
+    /// The turn of the task whose result it is about.
+    #[serde(default = "first_turn")]
+    pub(crate) turn: u32,
     /// What was, or was about to be, pushed: whatever else stands on the branch is somebody else's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) commits: Vec<OwnCommit>,
@@ -30,7 +33,19 @@ pub(crate) struct PullRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct OwnCommit {
     pub(crate) commit: String,
+    /// Of the other branch.
     pub(crate) onto: String,
+    /// The turn of the task whose result it holds.
+    #[serde(default = "first_turn")]
+    pub(crate) turn: u32,
+    /// The commit of ours that it goes on from, when it is a further one on the same branch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<String>,
+}
+
+/// Of what was stored before tasks had turns.
+fn first_turn() -> u32 {
+    1
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,6 +103,7 @@ impl PullRequest {
             number: None,
             url: None,
             is_confirmed: false,
+            turn: first_turn(),
             commits: Vec::new(),
         }
     }

@@ -28,6 +28,15 @@ pub(crate) struct Author {
     pub(crate) email: String,
 }
 
+/// Where a commit goes.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    /// The commit of the other branch that the result is merged onto.
+    pub(crate) onto: String,
+    /// The commit that it follows: the same, or an earlier one of ours that was made on it.
+    pub(crate) after: String,
+}
+
 /// What the result comes to on a branch.
 #[derive(Debug)]
 pub(crate) enum Drafted {
@@ -78,21 +87,22 @@ impl Snapshots {
     }
 }
 
-/// A commit of the task's result on `tip`, in the repository at `git_dir` that has both. What the branch changed since the
-/// source was fetched stays. Blocks.
+/// A commit of the task's result, in the repository at `git_dir` that has the commits of its place. What the other branch
+/// changed since the source was fetched stays. Blocks.
 pub(crate) fn draft(
     git_dir: &Path,
     snapshots: &Path,
-    tip: &str,
+    place: &Place,
     author: &Author,
     message: &str,
 ) -> Result<Drafted, SnapshotError> {
     let kept = Repository::open_bare(snapshots)?;
     let (source, result) = (kept.refname_to_id(SOURCE)?, kept.refname_to_id(RESULT)?);
     let repository = Repository::open_bare(git_dir)?;
-    let parent = repository.find_commit(Oid::from_str(tip)?)?;
-    let (source, result) = as_stored(&repository, parent.tree_id(), source, result)?;
-    let mut merged = merge(&repository, source, parent.tree_id(), result)?;
+    let parent = repository.find_commit(Oid::from_str(&place.after)?)?;
+    let onto = repository.find_commit(Oid::from_str(&place.onto)?)?.tree_id();
+    let (source, result) = as_stored(&repository, onto, source, result)?;
+    let mut merged = merge(&repository, source, onto, result)?;
     if merged.has_conflicts() {
         return Ok(Drafted::Conflict { files: conflicts(&merged)? });
     }

@@ -32,7 +32,7 @@ mod snapshot_tests;
 mod stat_cache;
 mod walk;
 
-pub(crate) use branch::{Author, Drafted, draft};
+pub(crate) use branch::{Author, Drafted, Place, draft};
 pub(crate) use clone::{CloneLimits, CloneRequest, clone};
 pub(crate) use clone_error::CloneError;
 pub(crate) use kept_files::{FileLines, KeptFile, Moment, ToKeep, kept_beginning, kept_bytes, kept_file};

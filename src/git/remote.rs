@@ -94,10 +94,10 @@ impl<'a> Remote<'a> {
         Ok(Heads { base, base_tip, own_tip: tip(&own) })
     }
 
-    /// Fetches the newest commit of a branch, without its history; gives its id.
-    pub(crate) async fn fetch(&self, base: &GitRef) -> Result<String, RemoteError> {
-        let refspec = format!("+refs/heads/{base}:{FETCHED}");
-        self.git(&["fetch", "--progress", "--depth=1", "--no-tags", "--", self.request.url.as_str(), &refspec]).await?;
+    /// Fetches the newest commits of a branch, so many and no more of its history; gives the id of the newest.
+    pub(crate) async fn fetch(&self, branch: &str, commits: usize) -> Result<String, RemoteError> {
+        let (refspec, depth) = (format!("+refs/heads/{branch}:{FETCHED}"), format!("--depth={commits}"));
+        self.git(&["fetch", "--progress", &depth, "--no-tags", "--", self.request.url.as_str(), &refspec]).await?;
         let fetched = self.git(&["rev-parse", "--verify", &format!("{FETCHED}^{{commit}}")]).await?;
         Ok(String::from_utf8_lossy(&fetched.stdout).trim().to_owned())
     }

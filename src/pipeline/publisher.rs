@@ -17,6 +17,7 @@ use crate::{
     db::{Consent, Db, DbError},
     domain::{
         confirm_first::Change,
+        event::EventBody,
         failure::{Failure, FailureKind},
         forge_text,
         pull_request::{MAX_FILES, OwnCommit, PullRequest, PullRequestState},
@@ -25,7 +26,7 @@ use crate::{
         task_id::TaskId,
     },
     forge::{self, Branch, ForgeError, Found, Opening},
-    git::{Author, CloneLimits, Drafted, Heads, Remote, RemoteError, RemoteRequest, Snapshots, draft},
+    git::{Author, CloneLimits, Drafted, Heads, Place, Remote, RemoteError, RemoteRequest, Snapshots, draft},
     redact,
     remove_tree::remove_tree,
 };
@@ -168,14 +169,23 @@ impl Publisher {
         let is_foreign = heads.own_tip.as_ref().is_some_and(|tip| known.commits.iter().all(|own| own.commit != *tip));
         match found {
             // Closed or merged, or somebody goes on with it: it is out of our hands.
-            Some(found) if !found.is_open || is_foreign => return Ok(opened(known, found)),
+            Some(found) if !found.is_open || is_foreign => {
+                if task.turn > known.commits.last().map_or(task.turn, |own| own.turn) {
+                    self.say_left_out(task, found.is_open).await?;
+                }
+                return Ok(opened(known, found));
+            }
             None if is_foreign => return Err(taken(&known.branch).into()),
             _ => {}
         }
-        if !is_up_to_date(known, &heads)
+        if !is_up_to_date(known, &heads, task.turn)
             && let Some(obstacle) = self.push(task, settings, &remote, &heads, known).await?
         {
-            return Ok(obstacle);
+            return Ok(match (obstacle, found) {
+                // What a turn did may leave nothing to add to an open request.
+                (PullRequestState::NothingToPublish, Some(found)) => opened(known, found),
+                (obstacle, _) => obstacle,
+            });
         }
         let found = match found {
             Some(found) => found,
@@ -193,12 +203,23 @@ impl Publisher {
         heads: &Heads,
         known: &mut PullRequest,
     ) -> anyhow::Result<Option<PullRequestState>> {
-        let onto = remote.fetch(&heads.base).await?;
+        let earlier = earlier_turn(known, heads, task.turn);
+        let place = match &earlier {
+            None => {
+                let tip = remote.fetch(heads.base.as_str(), 1).await?;
+                Place { after: tip.clone(), onto: tip }
+            }
+            // Each turn is a commit; before the first one of them stands that of the other branch.
+            Some(own) => {
+                let after = remote.fetch(&known.branch, known.commits.len() + 1).await?;
+                Place { after, onto: own.onto.clone() }
+            }
+        };
         let folder = self.data_dir.task(&task.id);
         let author = Author { name: settings.author_name.clone(), email: settings.author_email.clone() };
         let message = redact::mask(&forge_text::commit_message(task, settings.co_author.as_deref())).into_owned();
-        let tip = onto.clone();
-        let draft = move || draft(&folder.publish(), &folder.git(), &tip, &author, &message);
+        let at = place.clone();
+        let draft = move || draft(&folder.publish(), &folder.git(), &at, &author, &message);
         let (commit, changes) = match blocking::run(draft).await?? {
             Drafted::Commit { commit, changes } => (commit, changes),
             Drafted::Conflict { files } => return Ok(Some(PullRequestState::Conflict { files: some_of(files) })),
@@ -214,12 +235,20 @@ impl Publisher {
             return Ok(Some(PullRequestState::NeedsConfirmation { files: some_of(waiting) }));
         }
         // Whoever finds this commit on the branch later knows that it is ours.
-        known.commits.push(OwnCommit { commit: commit.clone(), onto });
+        let after = earlier.map(|own| own.commit);
+        known.commits.push(OwnCommit { commit: commit.clone(), onto: place.onto, turn: task.turn, after });
         let too_many = known.commits.len().saturating_sub(MAX_COMMITS);
         known.commits.drain(..too_many);
         self.db.note_publishing(&task.id, known.clone()).await?;
         remote.push(&commit, &known.branch, heads.own_tip.as_deref()).await?;
         Ok(None)
+    }
+
+    async fn say_left_out(&self, task: &Task, is_open: bool) -> Result<(), DbError> {
+        let why = if is_open { "somebody else goes on with its branch" } else { "it is closed or merged" };
+        let message =
+            format!("The changes of this turn are not in the pull request, for {why}. diff.patch holds them.");
+        self.db.append_event(&task.id, EventBody::Warning { message }).await
     }
 
     async fn open(
@@ -258,9 +287,19 @@ fn has_changes(task: &Task) -> bool {
     task.diff.is_some_and(|diff| diff.files > 0)
 }
 
-/// Whether the last commit of ours is what stands there, on the newest state of the other branch.
-fn is_up_to_date(known: &PullRequest, heads: &Heads) -> bool {
-    known.commits.last().is_some_and(|own| Some(&own.commit) == heads.own_tip.as_ref() && own.onto == heads.base_tip)
+/// Whether the last commit of ours is what stands there, with the result of this turn; one that no other follows has to be on
+/// the newest state of the other branch.
+fn is_up_to_date(known: &PullRequest, heads: &Heads, turn: u32) -> bool {
+    known.commits.last().is_some_and(|own| {
+        let is_placed = own.after.is_some() || own.onto == heads.base_tip;
+        Some(&own.commit) == heads.own_tip.as_ref() && own.turn == turn && is_placed
+    })
+}
+
+/// The commit of an earlier turn that stands there: this turn becomes a further one, and nobody's look at it is lost.
+fn earlier_turn(known: &PullRequest, heads: &Heads, turn: u32) -> Option<OwnCommit> {
+    let own = known.commits.iter().rfind(|own| Some(&own.commit) == heads.own_tip.as_ref())?;
+    (known.number.is_some() && own.turn < turn).then(|| own.clone())
 }
 
 fn opened(known: &mut PullRequest, found: Found) -> PullRequestState {

@@ -139,7 +139,7 @@ async fn wind_up(
     }
     let is_completed = matches!(ending, Ending::Completed);
     if is_completed
-        && task.mode == Mode::Pr
+        && (task.mode == Mode::Pr || has_pull_request(task))
         && let Err(error) = publish::publish(pipeline, task).await
     {
         tracing::error!(%error, "cannot store what publishing came to; the page of the task can ask for it again");
@@ -149,6 +149,11 @@ async fn wind_up(
         clean_up::remove_snapshots(pipeline, &task.id).await;
     }
     ending
+}
+
+/// A further turn of a task that was published goes where the turn before went.
+fn has_pull_request(task: &Task) -> bool {
+    task.pull_request.as_ref().is_some_and(|known| known.number.is_some())
 }
 
 /// What was decided first counts: a brain that finished a moment before a person cancelled has finished.

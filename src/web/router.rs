@@ -69,6 +69,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/tasks/{id}/source/{*path}", get(pages::source::get)),
         person("/tasks/{id}/cancel", post(pages::task::cancel)),
         person("/tasks/{id}/retry", post(pages::task::retry)),
+        person("/tasks/{id}/messages", post(pages::turns::post)),
         person("/tasks/{id}/feedback", post(pages::feedback::post)),
         person("/tasks/{id}/share", get(pages::share::get).post(pages::share::post)),
         person("/tasks/{id}/share/revoke", post(pages::share::revoke)),

@@ -13,7 +13,7 @@ use crate::{
 /// May be done again: what was published already stays as it is.
 pub(crate) async fn publish(pipeline: &Pipeline, task: &Task) -> Result<(), DbError> {
     let known = pipeline.db.task(&task.id).await?.pull_request;
-    if known.is_some_and(|known| known.state != PullRequestState::Publishing) {
+    if known.is_some_and(|known| known.turn == task.turn && known.state != PullRequestState::Publishing) {
         return Ok(());
     }
     pipeline.db.enter_stage(&task.id, Stage::Publish).await?;

@@ -30,6 +30,7 @@ mod surroundings;
 pub(super) mod task;
 mod task_view;
 mod terminal;
+pub(super) mod turns;
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};

@@ -66,6 +66,11 @@ pub(super) enum BlockBody {
         text: Option<Cut>,
         figures: String,
     },
+    /// What a person said.
+    Told {
+        heading: String,
+        text: Cut,
+    },
     /// What the critique model thinks of the work.
     Critique {
         round: u32,
@@ -147,6 +152,14 @@ impl Story {
                 };
                 let comments = Some(comments.trim()).filter(|text| !text.is_empty()).map(Cut::new);
                 (format!("critique-{round}"), BlockBody::Critique { round: *round, verdict, comments, figures })
+            }
+            EventBody::Turn { number, instruction } => {
+                let heading = tr!("Turn {number}", number = number);
+                (format!("event-{}", event.seq), BlockBody::Told { heading, text: Cut::new(instruction) })
+            }
+            EventBody::Told { text, .. } => {
+                let heading = tr!("Said while it ran").to_owned();
+                (format!("event-{}", event.seq), BlockBody::Told { heading, text: Cut::new(text) })
             }
             EventBody::ToolCalled { call, name, arguments, .. } => {
                 self.pending.insert(*call, arguments.clone());
@@ -273,12 +286,10 @@ fn mark(body: &EventBody) -> (Tone, String) {
             };
             (tone, words::pull_request(pull_request))
         }
-        EventBody::Turn { number, instruction } => {
-            (Tone::Stage, tr!("Turn {number}: {instruction}", number = number, instruction = instruction))
-        }
-        EventBody::Told { text, .. } => (Tone::Stage, tr!("You said: {text}", text = text)),
         // These have blocks of their own.
-        EventBody::ModelAsked { .. }
+        EventBody::Turn { .. }
+        | EventBody::Told { .. }
+        | EventBody::ModelAsked { .. }
         | EventBody::ModelReplied { .. }
         | EventBody::Critique { .. }
         | EventBody::ToolCalled { .. }

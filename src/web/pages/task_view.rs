@@ -12,6 +12,7 @@ use super::{
     links::TaskLinks,
     network::{self, HostView},
     pull_request::PullRequestView,
+    turns::{FollowUpForm, TurnView},
 };
 use crate::{
     artifacts, blocking,
@@ -55,6 +56,9 @@ pub(super) struct TaskView {
     pub(super) artifacts: Vec<artifacts::Artifact>,
     /// By host, refused ones first.
     pub(super) network: Vec<HostView>,
+    /// Of a task with several.
+    pub(super) turns: Vec<TurnView>,
+    pub(super) follow_up: Option<FollowUpForm>,
 }
 
 /// The view on its own, as the live stream sends it; the page includes the same template.
@@ -98,8 +102,10 @@ impl TaskView {
         let reader = links.reader;
         let task = reader.task(state.db.task(id).await?)?;
         let outline = reader.value(state.db.outline(id).await?)?;
+        let asked_at = |event: &Event| matches!(event.body, EventBody::Turn { .. }).then_some(event.at);
+        let asked_at = outline.iter().rev().find_map(asked_at).unwrap_or(task.created_at);
         let now = match task.status {
-            Status::Queued => Some((why_it_waits(state, &task, reader).await?, task.created_at)),
+            Status::Queued => Some((why_it_waits(state, &task, reader).await?, asked_at)),
             Status::Running => {
                 let newest = reader.value(state.db.newest_event(id).await?)?;
                 newest.map(|event| (what_happens(&event, &task), event.at))
@@ -131,7 +137,11 @@ impl TaskView {
             Reader::Visitor => None,
         };
         let pull_request = PullRequestView::of(state, &task, reader).await;
+        let turns = if task.turn > 1 { TurnView::all(state, id, reader).await? } else { Vec::new() };
+        let follow_up = FollowUpForm::of(state, &task, reader).await?;
         Ok(Self {
+            turns,
+            follow_up,
             stages: stages(&outline, &task),
             pull_request,
             task,

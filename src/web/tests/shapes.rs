@@ -34,6 +34,7 @@ fn settings() -> insta::Settings {
         (r#"data-since="\d+""#, r#"data-since="[ms]""#),
         (r">[\d.]+ m?s<", ">[n] s<"),
         (r"\.[0-9a-f]{16}\.", ".[hash]."),
+        (r#"name="key" value="[0-9a-f]+""#, r#"name="key" value="[key]""#),
     ] {
         settings.add_filter(pattern, name);
     }

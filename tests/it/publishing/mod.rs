@@ -1,5 +1,6 @@
 //! From a task to a pull request: on each forge, once, also when the server is killed in between; and what may not leave.
 
+mod further_turn;
 mod hostile;
 mod killed;
 

@@ -11,6 +11,7 @@ use crate::{
     harness::{Atelier, Settings, Zip, commit_all},
     model_server::{ModelServer, Reply, Spoken},
     restarts::wait_for,
+    terminal::{atelier_with, short_folder, text},
 };
 
 pub(crate) fn run(command: &str) -> Spoken {
@@ -206,4 +207,40 @@ async fn a_turn_waits_behind_what_was_there_before_it() {
     completed(&atelier, &first, 3).await;
     let said = model.received().last().unwrap().body["messages"].to_string();
     assert!(said.find("Once more.").unwrap() < said.find("Now really.").unwrap(), "{said}");
+}
+
+#[tokio::test]
+async fn from_the_terminal_it_is_told_and_followed_to_its_end() {
+    let model = ModelServer::start().await;
+    model.will(Reply::text("Looked."));
+    let atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
+    let limits = json!({ "max_steps": 1 }).to_string();
+    let id = atelier.submit_zip(Zip::new().file("a", "a"), "Look.", &[("limits", &limits)]).await.id;
+    atelier.task(&id).completed().await;
+    let (folder, data_dir) = (short_folder(), atelier.data_dir().display().to_string());
+    let reply = |more: &'static [&'static str]| {
+        let arguments = [&["reply", &id, "Look again.", "--data-dir", &data_dir], more].concat();
+        let (arguments, folder): (Vec<String>, _) =
+            (arguments.iter().map(|&word| word.to_owned()).collect(), folder.path());
+        async move {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            atelier_with(folder, &arguments, &[]).await
+        }
+    };
+
+    let refused = reply(&[]).await;
+    assert_eq!(refused.status.code(), Some(4));
+    assert!(text(&refused.stderr).contains("used all 1 steps"), "{}", text(&refused.stderr));
+    model.will(run("echo seen >> a"));
+    model.will(Reply::text("Looked again."));
+    let told = reply(&["-f", "--max-steps", "3", "--key", "k"]).await;
+    let progress = text(&told.stderr);
+    assert_eq!(told.status.code(), Some(0), "{progress}");
+    for words in ["Turn 2 · http", "turn 2: Look again.", "echo seen", "● completed"] {
+        assert_eq!(progress.matches(words).count(), 1, "{words}: {progress}");
+    }
+    let again = reply(&["--max-steps", "3", "--key", "k", "--json"]).await;
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!((&again["turn"], &again["read_at_step"]), (&json!(2), &json!(2)));
+    assert_eq!(atelier.task(&id).ended().await["turn"], 2);
 }

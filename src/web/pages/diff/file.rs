@@ -11,10 +11,11 @@ use axum::{
 use serde::Deserialize;
 
 use super::{
+    and_turn,
     file_view::{FileView, PIECE_ROWS, Section, Slot},
     image::Images,
     layout::Layout,
-    patch_file::PatchFile,
+    patch_file::{PatchFile, patch_folder},
 };
 use crate::{
     blocking,
@@ -47,6 +48,8 @@ pub(in crate::web) struct FileQuery {
     line: Option<String>,
     /// `piece`: no page around it; `text`: what a new file says.
     only: Option<String>,
+    /// Only what this turn changed.
+    turn: Option<u32>,
 }
 
 #[derive(Template)]
@@ -61,6 +64,7 @@ struct FilePage {
     later: Option<usize>,
     /// Which lines these are, when not all fit.
     lines: Option<String>,
+    and_turn: String,
 }
 
 #[derive(Template)]
@@ -82,7 +86,8 @@ pub(in crate::web) async fn get(
     let task = state.db.task(&id).await?;
     let layout = Layout::of(query.view.as_deref(), &headers);
     let reader = links.reader;
-    let (logs, source) = (state.data_dir.task_logs(&id), state.data_dir.task(&id).source());
+    let logs = patch_folder(state.data_dir.task_logs(&id), query.turn);
+    let source = state.data_dir.task(&id).source();
     if query.only.as_deref() == Some("text") {
         let text = blocking::run(move || -> std::io::Result<Option<String>> {
             let opened = PatchFile::open(&logs, reader)?;
@@ -111,6 +116,7 @@ pub(in crate::web) async fn get(
     }
     let last = piece.from + piece.rows;
     page(&FilePage {
+        and_turn: and_turn(query.turn),
         links,
         title: reader.text(task.instruction.title()).into_owned(),
         layout,

@@ -26,7 +26,7 @@ use super::{figures, links::TaskLinks, page};
 use crate::{
     blocking,
     diff::FileEntry,
-    domain::task_id::TaskId,
+    domain::{task::Task, task_id::TaskId},
     web::{
         AppState,
         error::WebError,
@@ -41,6 +41,7 @@ use image::Images;
 pub(in crate::web) use image::get as image;
 use layout::Layout;
 pub(super) use patch_file::PatchFile;
+use patch_file::patch_folder;
 pub(in crate::web) use result_zip::get as result_zip;
 
 /// Lines that come with the page, over all files.
@@ -59,6 +60,8 @@ pub(in crate::web) struct DiffQuery {
     view: Option<String>,
     /// The first file of the page, counted from one.
     first: Option<usize>,
+    /// Only what this turn changed.
+    turn: Option<u32>,
 }
 
 #[derive(Template)]
@@ -79,6 +82,11 @@ struct DiffPage {
     sections: Vec<Section>,
     earlier: Option<usize>,
     later: Option<usize>,
+    turn: Option<u32>,
+    /// For addresses of the same patch that have a query already.
+    and_turn: String,
+    /// Its name among the files of the task.
+    name: String,
 }
 
 pub(in crate::web) async fn get(
@@ -91,14 +99,15 @@ pub(in crate::web) async fn get(
     let task = state.db.task(&id).await?;
     let layout = Layout::of(query.view.as_deref(), &headers);
     let reader = links.reader;
-    let logs = state.data_dir.task_logs(&id);
+    let logs = patch_folder(state.data_dir.task_logs(&id), query.turn);
     let first = query.first.unwrap_or(1).max(1);
     let folder = state.data_dir.task(&id);
+    let turn = query.turn;
     let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Content>, bool)>> {
         let Some(patch) = PatchFile::open(&logs, reader)? else { return Ok(None) };
         let contents = contents(&patch, first, &folder.source())?;
         // Nobody has looked through all files for secrets: they are not for visitors.
-        let has_result = !reader.is_visitor() && result_zip::can_be_made(&folder, patch.size);
+        let has_result = turn.is_none() && !reader.is_visitor() && result_zip::can_be_made(&folder, patch.size);
         Ok(Some((patch, contents, has_result)))
     });
     let (patch, contents, has_result) = read.await??.ok_or(WebError::NotFound)?;
@@ -109,13 +118,19 @@ pub(in crate::web) async fn get(
         Section { is_open, file: FileView::of(file, n), slots, images }
     };
     let sections: Vec<Section> = files.iter().zip(1..).skip(first - 1).zip(contents).map(section).collect();
+    let whole = task.diff.filter(|_| turn.is_none());
+    let name = turn.map_or_else(|| "diff.patch".to_owned(), |turn| format!("turns/{turn}/diff.patch"));
+    let title = title(&state, &task, turn).await?;
     let answer = page(&DiffPage {
-        title: reader.text(task.instruction.title()).into_owned(),
+        title: reader.text(&title).into_owned(),
         layout,
         files: tr_count!(files.len() + patch.contents.left_out, "{n} changed file", "{n} changed files"),
-        insertions: task.diff.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
-        deletions: task.diff.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
-        command: command(&base, &links),
+        insertions: whole.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
+        deletions: whole.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
+        command: command(&base, &links, &name),
+        turn,
+        and_turn: and_turn(turn),
+        name,
         size: patch.size,
         has_result,
         earlier: (first > 1).then(|| first.saturating_sub(FILES).max(1)),
@@ -134,9 +149,20 @@ impl DiffPage {
     }
 }
 
-fn command(base: &BaseUrl, links: &TaskLinks) -> String {
+fn and_turn(turn: Option<u32>) -> String {
+    turn.map(|turn| format!("&turn={turn}")).unwrap_or_default()
+}
+
+async fn title(state: &AppState, task: &Task, turn: Option<u32>) -> Result<String, WebError> {
+    let Some(number) = turn else { return Ok(task.instruction.title().to_owned()) };
+    let turns = state.db.turns(&task.id).await?;
+    let turn = turns.iter().find(|turn| turn.number == number).ok_or(WebError::NotFound)?;
+    Ok(tr!("Turn {number}: {title}", number = number, title = turn.instruction.title()))
+}
+
+fn command(base: &BaseUrl, links: &TaskLinks, name: &str) -> String {
     let login = if links.reader.is_visitor() { "" } else { "-H \"Authorization: Bearer $ATELIER_TOKEN\" " };
-    format!("curl -fsS {login}{}{}/diff.patch | git apply", base.0, links.files)
+    format!("curl -fsS {login}{}{}/{name} | git apply", base.0, links.files)
 }
 
 /// The lines of the first files, and of those after them that still fit; for each file of the page.

@@ -10,6 +10,7 @@ use std::{
 
 use super::file_view::FileView;
 use crate::{
+    data_dir::turn_folder,
     diff::{Contents, FileEntry, Piece, Side},
     web::reading::Reader,
 };
@@ -18,6 +19,11 @@ pub(in crate::web::pages) struct PatchFile {
     file: File,
     pub(in crate::web::pages) size: u64,
     pub(in crate::web::pages) contents: Arc<Contents>,
+}
+
+/// Where the patch of a task lies, or of what one of its turns changed.
+pub(super) fn patch_folder(logs: PathBuf, turn: Option<u32>) -> PathBuf {
+    turn.map(|turn| turn_folder(&logs, turn)).unwrap_or(logs)
 }
 
 /// Which patch, and as it was when.
