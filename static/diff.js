@@ -15,10 +15,10 @@ function expect(piece) {
   near.observe(piece);
 }
 
-// What is far from the window is neither laid out nor painted. Its height is what it was, or what it will be about.
-function rest(piece, height) {
+// What is far from the window is neither laid out nor painted.
+function rest(piece) {
   piece.style.contentVisibility = "auto";
-  piece.style.containIntrinsicBlockSize = `auto ${height || piece.childElementCount * LINE_HEIGHT}px`;
+  piece.style.containIntrinsicBlockSize = `auto ${piece.childElementCount * LINE_HEIGHT}px`;
 }
 
 // Who scrolls quickly passes many pieces: two come at a time, the one that was met last first, and none that is far by then.
@@ -96,9 +96,10 @@ function distance(piece) {
 }
 
 for (const piece of diff ? diff.querySelectorAll(".later") : []) expect(piece);
-// All heights first: each change would have them reckoned again.
-const sent = diff ? [...diff.querySelectorAll(".lines")].map((piece) => [piece, piece.getBoundingClientRect().height]) : [];
-for (const [piece, height] of sent) rest(piece, height);
+// What is seen at once stays as it is, or it would move when its true height is known. Places first: each change would have
+// them reckoned again.
+const sent = diff ? [...diff.querySelectorAll(".lines")].map((piece) => [piece, distance(piece)]) : [];
+for (const [piece, away] of sent) if (away > innerHeight) rest(piece);
 
 // #FILE-R12 is a line, #FILE-R12-R20 a range of them; both may be on their way still.
 function place() {
