@@ -139,6 +139,17 @@ async function toClipboard(text) {
   return done;
 }
 
+// What is being found out is there a moment later.
+async function lookAgain() {
+  const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+  if (!answer.ok || answer.redirected) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  morph(document.getElementById("main"), fresh.getElementById("main"));
+  tick();
+  if (document.querySelector("[data-again]")) setTimeout(lookAgain, 500);
+}
+if (document.querySelector("[data-again]")) setTimeout(lookAgain, 500);
+
 if (document.querySelector("[data-live-list]")) {
   const refresh = async () => {
     const list = document.querySelector("[data-live-list]");

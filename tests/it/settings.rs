@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 
 use crate::{
-    harness::{Atelier, Settings},
+    harness::{Atelier, Browser, Settings},
     model_server::{ModelServer, Reply},
 };
 
@@ -47,7 +47,7 @@ async fn a_provider_is_asked_by_a_click_and_says_what_came_back() {
 async fn the_machine_is_looked_at_aside() {
     let atelier = Atelier::start().await;
     let first = page(&atelier).await;
-    assert!(first.contains("http-equiv=\"refresh\"") && first.contains("being looked at"), "{first}");
+    assert!(first.contains("Look again") && first.contains("being looked at"), "{first}");
     let found = tokio::time::timeout(Duration::from_secs(20), async {
         loop {
             let page = page(&atelier).await;
@@ -58,7 +58,12 @@ async fn the_machine_is_looked_at_aside() {
         }
     });
     let found = found.await.expect("found out within 20 s");
-    assert!(!found.contains("http-equiv") && found.contains("<dt>runc</dt>"), "{found}");
+    assert!(!found.contains("Look again") && found.contains("<dt>runc</dt>"), "{found}");
+    let again = Atelier::start().await;
+    let browser = Browser::open().await;
+    browser.page.goto(&again.login_link("/settings")).await.unwrap();
+    browser.reads("Workspaces").await;
+    browser.complains_of_nothing().await;
     for kind in ["Workspaces", "Results", "Uploads", "Logs", "Database", "Image"] {
         assert!(found.contains(&format!("<dt>{kind}</dt>")), "{kind}: {found}");
     }

@@ -44,7 +44,7 @@ struct ServerView {
     providers: Vec<ProviderView>,
     people: Vec<Presence>,
     sections: Vec<Section>,
-    /// When the machine was looked at; the page comes again by itself until it was.
+    /// When the machine was looked at; the script of the page looks again until it was.
     looked_at: Option<Timestamp>,
 }
 
