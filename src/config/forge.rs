@@ -39,8 +39,8 @@ pub(crate) enum ForgeKind {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Forges(Vec<Forge>);
 
-const AUTHOR: &str = "Atelier";
-const EMAIL: &str = "atelier@localhost";
+pub(crate) const AUTHOR: &str = "Atelier";
+pub(crate) const EMAIL: &str = "atelier@localhost";
 
 impl Forges {
     /// The forge of a repository.

@@ -17,6 +17,7 @@ pub(crate) mod host_pattern;
 pub(crate) mod host_rule;
 pub(crate) mod image_pattern;
 pub(crate) mod limits;
+pub(crate) mod mailbox;
 pub(crate) mod model_name;
 pub(crate) mod network_ledger;
 pub(crate) mod patch;

@@ -65,6 +65,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/tasks/{id}/logs/{*name}", get(pages::log::get)),
         person("/tasks/{id}/diff/files/{n}", get(pages::diff::file)),
         person("/tasks/{id}/diff/files/{n}/{moment}", get(pages::diff::image)),
+        person("/tasks/{id}/result.mbox", get(pages::diff::mailbox)),
         person("/tasks/{id}/result.zip", get(pages::diff::result_zip)),
         person("/tasks/{id}/source/{*path}", get(pages::source::get)),
         person("/tasks/{id}/cancel", post(pages::task::cancel)),

@@ -18,6 +18,7 @@ mod hostile_server;
 mod intake;
 mod journeys;
 mod machine;
+mod mailbox;
 #[expect(dead_code, reason = "its faults are for the unit tests of `src/llm`")]
 mod model_server;
 mod models;

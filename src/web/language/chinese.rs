@@ -70,6 +70,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("Download all files as they are now (zip)", "下载修改后的全部文件（zip）"),
     ("Download it", "下载"),
     ("Download patch", "下载补丁"),
+    ("Download patch with message, for git am", "下载带说明的补丁（用于 git am）"),
     ("Drop a zip or paste a Git URL, say what you want, and watch it happen.", "拖入 zip 或粘贴 Git URL，说出你的要求，然后看着它完成。"),
     ("Drop the zip to upload it", "松开以上传 zip"),
     ("E-mail", "电子邮箱"),

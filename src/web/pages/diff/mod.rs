@@ -5,6 +5,7 @@ mod file;
 pub(super) mod file_view;
 mod image;
 mod layout;
+mod mailbox;
 mod patch_file;
 mod result_zip;
 mod tree;
@@ -40,6 +41,7 @@ use file_view::{FileView, PIECE_ROWS, Section, Slot};
 use image::Images;
 pub(in crate::web) use image::get as image;
 use layout::Layout;
+pub(in crate::web) use mailbox::get as mailbox;
 pub(super) use patch_file::PatchFile;
 use patch_file::patch_folder;
 pub(in crate::web) use result_zip::get as result_zip;
@@ -77,6 +79,7 @@ struct DiffPage {
     /// Brings the patch into a checkout.
     command: String,
     size: u64,
+    has_mailbox: bool,
     has_result: bool,
     tree: Vec<tree::Entry>,
     sections: Vec<Section>,
@@ -132,6 +135,7 @@ pub(in crate::web) async fn get(
         and_turn: and_turn(turn),
         name,
         size: patch.size,
+        has_mailbox: turn.is_none() && !reader.is_visitor() && (1..=mailbox::MAX_PATCH_BYTES).contains(&patch.size),
         has_result,
         earlier: (first > 1).then(|| first.saturating_sub(FILES).max(1)),
         later: Some(first + FILES).filter(|next| *next <= files.len()),
