@@ -1,8 +1,8 @@
-//! The files of a task's result, for people to take home: as they were kept, or made again from the source and the patch.
+//! The files of a task's result, for people to take home: as they were kept, or the source with what was changed.
 
 use std::path::Path;
 
-use git2::{Diff, Oid, Repository};
+use git2::{Oid, Repository};
 
 use super::{
     branch::RESULT,
@@ -26,17 +26,10 @@ impl ResultTree {
         Self::of(repository, tree).map(Some)
     }
 
-    /// The source with the patch on it. Blocks.
-    pub(crate) fn rebuilt(snapshots: &Snapshots, source: &Snapshot, patch: &[u8]) -> Result<Self, SnapshotError> {
-        let repository = snapshots.repository()?;
-        let tree = if patch.is_empty() {
-            source.tree
-        } else {
-            let diff = Diff::from_buffer(patch)?;
-            let mut index = repository.apply_to_tree(&repository.find_tree(source.tree)?, &diff, None)?;
-            index.write_tree_to(&repository)?
-        };
-        Self::of(repository, tree)
+    /// The source with the changes that were kept at `changes`. Blocks.
+    pub(crate) fn changed(snapshots: &Snapshots, source: &Snapshot, changes: &Path) -> Result<Self, SnapshotError> {
+        let result = snapshots.with_changes(source, changes)?;
+        Self::of(snapshots.repository()?, result.tree)
     }
 
     fn of(repository: Repository, tree: Oid) -> Result<Self, SnapshotError> {

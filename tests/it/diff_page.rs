@@ -171,7 +171,7 @@ async fn the_files_of_a_result_can_be_taken_home() {
     let zip = Zip::new().file("keep.txt", "kept\n").file("gone.txt", "x\n").executable("run.sh", "#!/bin/sh\n");
     let zip = zip.file("kind", "becomes a link").file("old.txt", &"a line\n".repeat(40));
     let command = format!(
-        "rm gone.txt kind; ln -s keep.txt kind; mv old.txt new.txt; echo more >> run.sh; mkdir a; echo {BLUE} | base64 -d > a/logo.png; \
+        "rm gone.txt kind; ln -s keep.txt kind; mv old.txt 'new name.txt'; echo more >> run.sh; mkdir a; echo {BLUE} | base64 -d > a/logo.png; \
          printf 'ends without' > a/end.txt; echo ü > 'a/ü <b>.txt'"
     );
     let id = Box::pin(changed(&atelier, &model, zip, &command)).await;
@@ -192,7 +192,7 @@ async fn the_files_of_a_result_can_be_taken_home() {
         (text("keep.txt"), text("run.sh"), text("a/end.txt")),
         ("kept\n".into(), "#!/bin/sh\nmore\n".into(), "ends without".into())
     );
-    assert_eq!(text("new.txt"), "a line\n".repeat(40));
+    assert_eq!(text("new name.txt"), "a line\n".repeat(40));
     assert_eq!(text("a/ü <b>.txt"), "ü\n");
     assert_eq!(std::fs::read_link(top.join("kind")).unwrap(), std::path::Path::new("keep.txt"));
     assert_eq!(sh(&top, "base64 -w0 a/logo.png"), BLUE);

@@ -110,7 +110,7 @@ pub(in crate::web) async fn get(
         let Some(patch) = PatchFile::open(&logs, reader)? else { return Ok(None) };
         let contents = contents(&patch, first, &folder.source())?;
         // Nobody has looked through all files for secrets: they are not for visitors.
-        let has_result = turn.is_none() && !reader.is_visitor() && result_zip::can_be_made(&folder, patch.size);
+        let has_result = turn.is_none() && !reader.is_visitor() && result_zip::can_be_made(&folder);
         Ok(Some((patch, contents, has_result)))
     });
     let (patch, contents, has_result) = read.await??.ok_or(WebError::NotFound)?;

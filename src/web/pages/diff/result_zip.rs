@@ -1,9 +1,6 @@
 //! `/tasks/{id}/result.zip`: every file as the task left it, written while it is read.
 
-use std::{
-    io::{self, Write},
-    path::Path,
-};
+use std::io::{self, Write};
 
 use axum::{
     body::{Body, Bytes},
@@ -14,31 +11,28 @@ use axum::{
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::patch_file::PatchFile;
 use crate::{
     archive::{self, Packed, PackedKind, UnpackLimits},
     blocking,
     config::Source,
     data_dir::TaskDir,
     git::{ResultTree, SnapshotLimits, Snapshots, TreeFile},
-    web::{AppState, error::WebError, extract::TaskPath, reading::Reader, security_headers::ARTIFACT_POLICY},
+    web::{AppState, error::WebError, extract::TaskPath, security_headers::ARTIFACT_POLICY},
 };
 
 /// Unpacking a source again is work: one at a time, the others wait.
 static REBUILDING: Semaphore = Semaphore::const_new(1);
-/// A larger patch is not applied in memory.
-const MAX_PATCH_BYTES: u64 = 64 << 20;
 /// Pieces that wait for the reader.
 const PIECES: usize = 8;
 const PIECE_BYTES: usize = 64 * 1024;
 
 pub(in crate::web) async fn get(State(state): State<AppState>, TaskPath(id): TaskPath) -> Result<Response, WebError> {
-    let (task, logs) = (state.data_dir.task(&id), state.data_dir.task_logs(&id));
+    let task = state.data_dir.task(&id);
     let limits = state.config.source.clone();
     let permit = REBUILDING.acquire().await.map_err(WebError::internal)?;
     let open = move || -> anyhow::Result<Option<Opened>> {
         let _one_at_a_time = permit;
-        Opened::of(&task, &logs, &limits)
+        Opened::of(&task, &limits)
     };
     let opened = blocking::run(open).await?.map_err(WebError::internal)?.ok_or(WebError::NotFound)?;
     let (sender, receiver) = mpsc::channel(PIECES);
@@ -53,8 +47,8 @@ pub(in crate::web) async fn get(State(state): State<AppState>, TaskPath(id): Tas
 }
 
 /// Whether there is what it takes.
-pub(super) fn can_be_made(task: &TaskDir, patch_bytes: u64) -> bool {
-    Snapshots::has_result(&task.git()) || (task.upload().exists() && patch_bytes <= MAX_PATCH_BYTES)
+pub(super) fn can_be_made(task: &TaskDir) -> bool {
+    Snapshots::has_result(&task.git()) || (task.upload().exists() && task.changes().exists())
 }
 
 struct Opened {
@@ -64,12 +58,11 @@ struct Opened {
 }
 
 impl Opened {
-    fn of(task: &TaskDir, logs: &Path, limits: &Source) -> anyhow::Result<Option<Self>> {
-        let Some(patch) = PatchFile::open(logs, Reader::Person)? else { return Ok(None) };
+    fn of(task: &TaskDir, limits: &Source) -> anyhow::Result<Option<Self>> {
         if let Some(files) = ResultTree::kept(&task.git())? {
             return Ok(Some(Self { files, _folder: None }));
         }
-        if !can_be_made(task, patch.size) {
+        if !can_be_made(task) {
             return Ok(None);
         }
         let folder = tempfile::tempdir_in(task.path())?;
@@ -77,7 +70,7 @@ impl Opened {
         archive::unpack(&task.upload(), &code, &UnpackLimits::from(limits))?;
         let snapshots = Snapshots::create(&folder.path().join("git"))?;
         let source = snapshots.take(&code, None, &SnapshotLimits::from(limits))?;
-        let files = ResultTree::rebuilt(&snapshots, &source, &patch.bytes()?)?;
+        let files = ResultTree::changed(&snapshots, &source, &task.changes())?;
         Ok(Some(Self { files, _folder: Some(folder) }))
     }
 
