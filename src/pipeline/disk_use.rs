@@ -1,12 +1,21 @@
 //! What the data directory takes up, by kind, and when the next clean-up takes some of it. Reads every folder: not for a
 //! request to wait for.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::housekeeping::{bytes_beneath, folders_in};
-use crate::{blocking, config::Retention, data_dir::DataDir, db::Db, domain::task_id::TaskId};
+use crate::{
+    blocking,
+    config::Retention,
+    data_dir::DataDir,
+    db::{Db, DbError},
+    domain::task_id::TaskId,
+};
 
 /// In bytes of files.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -26,14 +35,9 @@ pub(crate) struct DiskUse {
 impl DiskUse {
     pub(crate) async fn measured(data_dir: &DataDir, db: &Db, settings: Retention) -> anyhow::Result<Self> {
         let (tasks, logs) = (folders_in(data_dir.tasks()).await?, folders_in(data_dir.logs()).await?);
-        let ended = db.ended_tasks().await?;
-        let next = |age: Option<SignedDuration>, there: &dyn Fn(&TaskId) -> bool| {
-            let (_, at) = ended.iter().find(|(id, _)| there(id))?;
-            at.checked_add(age?).ok()
-        };
         let found = Self {
-            next_leftovers: next(settings.uploads, &|id| tasks.contains(id)),
-            next_logs: next(settings.logs, &|id| logs.contains(id)),
+            next_leftovers: next(db, &tasks, settings.uploads).await?,
+            next_logs: next(db, &logs, settings.logs).await?,
             ..Self::default()
         };
         let data_dir = data_dir.clone();
@@ -59,6 +63,13 @@ impl DiskUse {
         self.database = ["", "-wal", "-shm"].map(|end| file_bytes(&beside(&database, end))).iter().sum();
         self
     }
+}
+
+/// When the first of these tasks is so old.
+async fn next(db: &Db, there: &HashSet<TaskId>, age: Option<SignedDuration>) -> Result<Option<Timestamp>, DbError> {
+    let Some(age) = age else { return Ok(None) };
+    let first = db.first_end_among(there.iter().cloned()).await?;
+    Ok(first.and_then(|at| at.checked_add(age).ok()))
 }
 
 fn beside(file: &Path, end: &str) -> PathBuf {

@@ -55,5 +55,7 @@ pub(crate) async fn reap(children: &OwnChildren) -> io::Result<Infallible> {
             let _ = waitpid(Pid::from_raw(zombie.pid), WaitOptions::NOHANG);
         }
         child_ended.recv().await;
+        // Mostly it is a command whose result is on its way: that goes first.
+        tokio::task::yield_now().await;
     }
 }
