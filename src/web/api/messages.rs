@@ -85,7 +85,6 @@ pub(in crate::web) async fn list(
     State(state): State<AppState>,
     TaskPath(id): TaskPath,
 ) -> Result<Json<MessageListBody>, WebError> {
-    state.db.task(&id).await?;
     let messages = state.db.follow_ups(&id).await?.into_iter().map(MessageBody::from).collect();
     Ok(Json(MessageListBody { messages }))
 }
@@ -121,10 +120,7 @@ pub(in crate::web) async fn post(
     let invalid = |field: &str, error: &dyn ToString| WebError::Invalid {
         fields: vec![FieldError::new(field, &error.to_string())],
     };
-    let json = body::at_most(MAX_JSON_BYTES, request.into_body()).await;
-    let json = json.map_err(|_| WebError::Refused(StatusCode::PAYLOAD_TOO_LARGE))?;
-    let sent: NewMessageBody = serde_json::from_slice(&json)
-        .map_err(|error| WebError::Malformed(format!("The body is not the JSON that is expected: {error}")))?;
+    let sent: NewMessageBody = body::json(&body::of(request, MAX_JSON_BYTES).await?)?;
     let key = match headers.get(KEY) {
         None => None,
         Some(key) => {

@@ -135,7 +135,7 @@ pub(in crate::web) async fn get(
         and_turn: and_turn(turn),
         name,
         size: patch.size,
-        has_mailbox: turn.is_none() && !reader.is_visitor() && (1..=mailbox::MAX_PATCH_BYTES).contains(&patch.size),
+        has_mailbox: turn.is_none() && !reader.is_visitor() && mailbox::can_be_made(patch.size),
         has_result,
         earlier: (first > 1).then(|| first.saturating_sub(FILES).max(1)),
         later: Some(first + FILES).filter(|next| *next <= files.len()),
