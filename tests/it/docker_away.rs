@@ -210,8 +210,9 @@ async fn waits_at(words: &'static str, stage: &str, settings: Settings) {
     let atelier = Atelier::start_with(settings).await;
     let id = submit(&atelier).await;
     let task = atelier.task(&id);
-    let now = task.wait_until("the door to be shut", |_| door.is_shut()).await;
+    task.wait_until("the door to be shut", |_| door.is_shut()).await;
     is_ready(&atelier, false).await;
+    let now = task.now().await;
     assert_eq!((&now["status"], &now["stage"]), (&json!("running"), &json!(stage)));
 
     door.open();

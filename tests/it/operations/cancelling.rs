@@ -30,8 +30,8 @@ async fn cancelled_in(stage: &str, containers_before: usize) {
         Settings::new().model("openai", &model.url()).environment("DOCKER_HOST", &door.host()).without_root();
     let atelier = Atelier::start_with(settings).await;
     let task = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await;
-    let held = task.wait_until("the door to be shut", |_| door.is_shut()).await;
-    assert_eq!(held["stage"], stage);
+    task.wait_until("the door to be shut", |_| door.is_shut()).await;
+    assert_eq!(task.now().await["stage"], stage);
 
     for _ in 0..2 {
         assert!(task.cancel().await.status().is_success());
