@@ -101,6 +101,11 @@ impl TaskDir {
         self.0.join("changes")
     }
 
+    /// What people fetch from, made when somebody asks for it.
+    pub(crate) fn delivery(&self) -> PathBuf {
+        self.0.join("delivery")
+    }
+
     /// What the container writes besides the code: hostile as well.
     pub(crate) fn output(&self) -> PathBuf {
         self.0.join("output")

@@ -21,6 +21,9 @@ use super::{
 pub(crate) struct DiffArgs {
     /// The id of a task
     id: String,
+    /// Write the change as a commit into this file instead, a git bundle: `git fetch FILE` and `git clone FILE` read it
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     #[command(flatten)]
     remote: RemoteArgs,
 }
@@ -41,7 +44,14 @@ pub(crate) struct ApplyArgs {
 
 pub(crate) fn run_diff(arguments: DiffArgs) -> ExitCode {
     ask(async move {
-        let patch = patch_of(&arguments.remote.connect()?, &arguments.id).await?;
+        let client = arguments.remote.connect()?;
+        if let Some(file) = arguments.bundle {
+            let bundle = client.get(&format!("/tasks/{}/result.bundle", arguments.id), &[]).await?.bytes().await?;
+            std::fs::write(&file, bundle).with_context(|| format!("cannot write {}", file.display()))?;
+            say(&format!("Written. In a clone of the source: git fetch {} && git merge FETCH_HEAD", file.display()));
+            return Ok(ExitCode::SUCCESS);
+        }
+        let patch = patch_of(&client, &arguments.id).await?;
         if arguments.remote.json {
             print_json(&json!({ "id": arguments.id, "patch": String::from_utf8_lossy(&patch) }))?;
         } else {

@@ -57,7 +57,8 @@ fn parted(summary: &str) -> (Option<&str>, &str) {
     }
 }
 
-fn plain_line(text: &str) -> String {
+/// One line without anything that would do something on a forge.
+pub(crate) fn plain_line(text: &str) -> String {
     inert(text).split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'")
 }
 

@@ -43,6 +43,11 @@ pub(crate) struct OwnCommit {
     pub(crate) after: Option<String>,
 }
 
+/// The branch that is a task's alone, wherever its result goes.
+pub(crate) fn branch_of(id: &TaskId) -> String {
+    format!("atelier/{id}")
+}
+
 /// Of what was stored before tasks had turns.
 fn first_turn() -> u32 {
     1
@@ -98,7 +103,7 @@ impl PullRequest {
     pub(crate) fn new(id: &TaskId) -> Self {
         Self {
             state: PullRequestState::Publishing,
-            branch: format!("atelier/{id}"),
+            branch: branch_of(id),
             base: None,
             number: None,
             url: None,

@@ -19,7 +19,7 @@ use crate::{domain::confirm_first::Change, redact, wall_clock};
 /// In the snapshots of a task: the source as it came in, and with its changes.
 const SOURCE: &str = "refs/atelier/source";
 pub(super) const RESULT: &str = "refs/atelier/result";
-const SUBMODULE: u32 = 0o160_000;
+pub(super) const SUBMODULE: u32 = 0o160_000;
 
 /// Whose commit it is.
 #[derive(Debug, Clone)]
@@ -143,7 +143,7 @@ fn as_stored(repository: &Repository, branch: Oid, source: Oid, result: Oid) -> 
     Ok((write_tree(repository, &before)?, write_tree(repository, &after)?))
 }
 
-fn with_stored_line_ends(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn with_stored_line_ends(bytes: &[u8]) -> Vec<u8> {
     let next = bytes.iter().skip(1).map(Some).chain([None]);
     bytes
         .iter()

@@ -49,7 +49,7 @@ pub(super) enum Stopped {
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin";
 
 /// A home that is no directory holds no configuration, no credentials and no `.netrc`.
-const ENVIRONMENT: &[(&str, &str)] = &[
+pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("PATH", PATH),
     ("HOME", "/dev/null"),
     ("XDG_CONFIG_HOME", "/dev/null"),
@@ -185,10 +185,10 @@ impl Activity {
 }
 
 /// git and the programs it starts. They end together, also when the caller is dropped.
-struct ProcessGroup(Option<Pid>);
+pub(super) struct ProcessGroup(Option<Pid>);
 
 impl ProcessGroup {
-    fn of(child: &Child) -> Self {
+    pub(super) fn of(child: &Child) -> Self {
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if leader.is_some() {
             let limit = Rlimit { current: Some(MAX_ADDRESS_SPACE), maximum: Some(MAX_ADDRESS_SPACE) };
@@ -199,7 +199,7 @@ impl ProcessGroup {
     }
 
     /// Once the leader is reaped its number may be given to another process.
-    fn ended(&mut self) {
+    pub(super) fn ended(&mut self) {
         self.0 = None;
     }
 }

@@ -18,17 +18,14 @@ use rustix::{
 };
 
 use super::{
+    changes::{KeptChanges, write_changes},
     kept_files::remove_if_there,
     patch::{Patch, wanted, write_patch},
-    snapshot::{Listing, Snapshot, SnapshotError, Snapshots, TreeFile, list, write_tree},
+    snapshot::{Snapshot, SnapshotError, Snapshots, TreeFile, list, write_tree},
 };
 
-const CHANGED: &str = "refs/changed";
-const DELETED: &str = "refs/deleted";
-
 impl Snapshots {
-    /// Copies what the agent changed into a new repository at `git_dir`, which is whole or not there. It holds the files that
-    /// were changed and the names of those that were deleted, and nothing of the others. Blocks.
+    /// Copies what the agent changed into a new repository at `git_dir`, which is whole or not there. Blocks.
     pub(crate) fn keep_changes(
         &self,
         (s0, s1, end): (&Snapshot, &Snapshot, &Snapshot),
@@ -39,28 +36,17 @@ impl Snapshots {
         let repository = self.repository()?;
         let kept = Self::create(&draft)?.repository()?;
         let (before, after) = (list(&repository, s0.tree)?, wanted(&repository, s0, s1, end)?);
-        let is_new = |path: &[u8], file: &TreeFile| before.get(path) != Some(file);
-        let changed: Listing = after.clone().into_iter().filter(|(path, file)| is_new(path, file)).collect();
-        copy_objects(&repository, &kept, &changed)?;
-        let nothing = TreeFile { mode: 0o100_644, id: kept.blob(b"")? };
-        let deleted = before.into_keys().filter(|path| !after.contains_key(path)).map(|path| (path, nothing)).collect();
-        kept.reference(CHANGED, write_tree(&kept, &changed)?, true, "")?;
-        kept.reference(DELETED, write_tree(&kept, &deleted)?, true, "")?;
+        write_changes(&repository, &kept, &before, &after)?;
         remove_if_there(git_dir)?;
         Ok(fs::rename(draft, git_dir)?)
     }
 
     /// The source with the changes that were kept at `git_dir`. Blocks.
     pub(crate) fn with_changes(&self, source: &Snapshot, git_dir: &Path) -> Result<Snapshot, SnapshotError> {
-        let (repository, kept) = (self.repository()?, Repository::open_bare(git_dir)?);
-        let files = |name: &str| list(&kept, kept.find_reference(name)?.peel_to_tree()?.id());
-        let (changed, mut files_then) = (files(CHANGED)?, list(&repository, source.tree)?);
-        for path in files(DELETED)?.keys() {
-            files_then.remove(path);
-        }
-        copy_objects(&kept, &repository, &changed)?;
-        files_then.extend(changed);
-        Ok(Snapshot { tree: write_tree(&repository, &files_then)?, ..source.clone() })
+        let repository = self.repository()?;
+        let mut files = list(&repository, source.tree)?;
+        KeptChanges::open(git_dir)?.put_onto(&repository, &mut files)?;
+        Ok(Snapshot { tree: write_tree(&repository, &files)?, ..source.clone() })
     }
 
     /// What was changed since `earlier`, which is the source with the work of the turns before. Blocks.
@@ -87,15 +73,6 @@ impl Snapshots {
         }
         Ok(())
     }
-}
-
-fn copy_objects(from: &Repository, to: &Repository, files: &Listing) -> Result<(), git2::Error> {
-    let (from, to) = (from.odb()?, to.odb()?);
-    for file in files.values() {
-        let object = from.read(file.id)?;
-        to.write(object.kind(), object.data())?;
-    }
-    Ok(())
 }
 
 fn put(repository: &Repository, root: &OwnedFd, path: &[u8], file: TreeFile) -> Result<(), SnapshotError> {

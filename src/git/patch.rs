@@ -54,7 +54,7 @@ pub(super) fn wanted(
 
 /// Puts `path` into `listing` as it is in `at_end`, and takes out what cannot be beside it: a file that is its folder
 /// now, or the files of a folder that it was.
-fn replace(listing: &mut Listing, path: &[u8], at_end: &Listing) {
+pub(super) fn replace(listing: &mut Listing, path: &[u8], at_end: &Listing) {
     let Some(file) = at_end.get(path) else {
         listing.remove(path);
         return;

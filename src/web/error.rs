@@ -16,7 +16,7 @@ use axum::{
 use data_encoding::HEXLOWER;
 use serde::Serialize;
 
-use super::{language, share, submit::FieldError, viewer};
+use super::{git_remote, language, share, submit::FieldError, viewer};
 use crate::{db::DbError, export::ExportError};
 
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +59,8 @@ pub(super) enum WebError {
     ArchiveTooLarge { limit: u64 },
     #[error("{}", tr!("The request stalled: its body came too slowly. Send it again."))]
     TooSlow,
+    #[error("{}", tr!("The result of a task is there to be fetched; nothing can be pushed to it."))]
+    ReadOnlyRepository,
     #[error("{0}")]
     Conflict(String),
     #[error("{}", tr!("The range lies outside of the file."))]
@@ -100,7 +102,11 @@ impl WebError {
             Self::ShareExpired => StatusCode::GONE,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::TooManyTries | Self::QueueFull { .. } | Self::PersonQueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::CrossOrigin | Self::OwnerOnly | Self::NotForTokens | Self::NotInvited { .. } => StatusCode::FORBIDDEN,
+            Self::CrossOrigin
+            | Self::OwnerOnly
+            | Self::NotForTokens
+            | Self::NotInvited { .. }
+            | Self::ReadOnlyRepository => StatusCode::FORBIDDEN,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Malformed(_) | Self::SignInLost => StatusCode::BAD_REQUEST,
             Self::SignInFailed => StatusCode::BAD_GATEWAY,
@@ -139,6 +145,7 @@ impl WebError {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::ArchiveTooLarge { .. } => "too_large",
             Self::TooSlow => "too_slow",
+            Self::ReadOnlyRepository => "read_only",
             Self::Conflict(_) => "conflict",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::QueueFull { .. } => "queue_full",
@@ -234,6 +241,7 @@ impl IntoResponse for WebError {
 /// Gives every error its face, also those that axum made.
 pub(super) async fn render(request: Request, next: Next) -> Response {
     let for_people = is_for_people(&request);
+    let for_git = git_remote::is_asked(request.uri().path());
     let is_shared = share::is_shared(request.uri().path());
     let path = share::loggable_path(request.uri().path()).into_owned();
     let response = next.run(request).await;
@@ -251,7 +259,10 @@ pub(super) async fn render(request: Request, next: Next) -> Response {
     }
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.remove(CONTENT_TYPE);
-    if for_people {
+    if for_git {
+        // Git shows its person plain text, and no other.
+        (status, parts.headers, error.to_string()).into_response()
+    } else if for_people {
         let page = viewer::drawn_for(&parts.extensions, || share::visiting(is_shared, || page(&error)));
         (status, parts.headers, page).into_response()
     } else {

@@ -25,10 +25,27 @@ impl FromRequestParts<AppState> for TaskPath {
         }
         let Path(Segments { id }) =
             Path::<Segments>::from_request_parts(parts, state).await.map_err(|_| WebError::NoSuchTask)?;
-        let id = id.parse().map_err(|_| WebError::NoSuchTask)?;
-        let viewer = Viewer::from_request_parts(parts, state).await?;
-        if state.db.is_in_scope(viewer.scope(), &id).await? { Ok(Self(id)) } else { Err(WebError::NoSuchTask) }
+        visible(&id, parts, state).await.map(Self)
     }
+}
+
+/// The same, named as a repository: `{id}.git`.
+pub(super) struct RepositoryPath(pub(super) TaskId);
+
+impl FromRequestParts<AppState> for RepositoryPath {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, WebError> {
+        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| WebError::NoSuchTask)?;
+        let id = name.strip_suffix(".git").ok_or(WebError::NotFound)?;
+        visible(id, parts, state).await.map(Self)
+    }
+}
+
+async fn visible(id: &str, parts: &mut Parts, state: &AppState) -> Result<TaskId, WebError> {
+    let id = id.parse().map_err(|_| WebError::NoSuchTask)?;
+    let viewer = Viewer::from_request_parts(parts, state).await?;
+    if state.db.is_in_scope(viewer.scope(), &id).await? { Ok(id) } else { Err(WebError::NoSuchTask) }
 }
 
 /// The other end of the connection. Behind a proxy that is the proxy: what it says in headers anybody can say.

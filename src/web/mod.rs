@@ -13,6 +13,7 @@ mod error;
 mod escape;
 mod extract;
 mod feed;
+mod git_remote;
 mod hosts;
 mod logs;
 mod notice;

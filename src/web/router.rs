@@ -13,6 +13,7 @@ use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
 use super::{
     AppState, api, assets, auth, compression, error,
     error::WebError,
+    git_remote,
     hosts::{self, AllowedHosts},
     language, logs, notice, pace, pages, preferences, security_headers,
     share::{self, Part},
@@ -27,6 +28,8 @@ pub(super) enum Access {
     Open,
     /// Who has a share link that shows this part of a task.
     Share(Part),
+    /// Who sends a token, and no cookie; for the tasks in their view.
+    Token,
     /// Who is logged in or sends a token; for the tasks in their view.
     Person,
     /// The owner, in the same ways.
@@ -44,6 +47,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
     let open = |path, methods| Route { path, access: Access::Open, methods };
     let person = |path, methods| Route { path, access: Access::Person, methods };
     let owner = |path, methods| Route { path, access: Access::Owner, methods };
+    let token = |path, methods| Route { path, access: Access::Token, methods };
     let shared = |path, part, methods| Route { path, access: Access::Share(part), methods };
     let metrics = Route {
         path: "/metrics",
@@ -67,6 +71,13 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/tasks/{id}/diff/files/{n}/{moment}", get(pages::diff::image)),
         person("/tasks/{id}/result.mbox", get(pages::diff::mailbox)),
         person("/tasks/{id}/result.zip", get(pages::diff::result_zip)),
+        person("/tasks/{id}/result.bundle", get(git_remote::bundle)),
+        token("/tasks/{id}/info/refs", get(git_remote::refs)),
+        token(
+            "/tasks/{id}/git-upload-pack",
+            post(git_remote::pack).layer(DefaultBodyLimit::max(git_remote::MAX_REQUEST_BYTES)),
+        ),
+        token("/tasks/{id}/git-receive-pack", post(git_remote::push)),
         person("/tasks/{id}/source/{*path}", get(pages::source::get)),
         person("/tasks/{id}/cancel", post(pages::task::cancel)),
         person("/tasks/{id}/retry", post(pages::task::retry)),
@@ -133,6 +144,7 @@ const MAX_BODY_BYTES: usize = 256 * 1024;
 
 pub(super) fn router(state: AppState) -> Router {
     let (mut open, mut closed, mut owners) = (Router::new(), Router::new().fallback(not_found), Router::new());
+    let mut programs = Router::new();
     // Beneath a link nothing leads to the login.
     let mut shared = Router::new().route("/s/{token}/{*rest}", any(not_found));
     for route in table(&state.config) {
@@ -141,6 +153,7 @@ pub(super) fn router(state: AppState) -> Router {
             Access::Share(part) => {
                 shared = shared.route(route.path, route.methods.layer(from_fn_with_state(part, share::require_part)));
             }
+            Access::Token => programs = programs.route(route.path, route.methods),
             Access::Person => closed = closed.route(route.path, route.methods),
             Access::Owner => owners = owners.route(route.path, route.methods),
         }
@@ -151,8 +164,10 @@ pub(super) fn router(state: AppState) -> Router {
     let closed = closed.layer(from_fn_with_state(state.clone(), notice::provide));
     let closed = closed.layer(csrf.clone()).layer(from_fn_with_state(state.clone(), auth::require_login));
     let shared = shared.layer(from_fn_with_state(state.clone(), share::require_share)).layer(csrf.clone());
+    let programs = programs.layer(csrf.clone()).layer(from_fn_with_state(state.clone(), auth::require_token));
     let open = open.layer(csrf);
     closed
+        .merge(programs)
         .merge(shared)
         .merge(open)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))

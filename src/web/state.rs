@@ -20,7 +20,7 @@ use crate::{
     db::Db,
     llm::Models,
     metrics::Metrics,
-    pipeline::{obstacle::Obstacles, publisher::Publisher, queue::Queue},
+    pipeline::{delivery::Delivery, obstacle::Obstacles, publisher::Publisher, queue::Queue},
     sandbox::Engine,
     sign_in::SignIn,
 };
@@ -47,6 +47,7 @@ pub(crate) struct AppState {
     pub(super) db: Db,
     pub(super) queue: Queue,
     pub(super) publisher: Publisher,
+    pub(super) delivery: Delivery,
     pub(super) config: Arc<Config>,
     pub(super) data_dir: DataDir,
     pub(super) gate: Arc<Gate>,
@@ -74,6 +75,7 @@ impl AppState {
         let behind_tls = config.server.public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
         let gate = Arc::new(Gate::new(ways_in.admin_token, behind_tls));
         let publisher = Publisher::new(db.clone(), config.clone(), data_dir.clone());
+        let delivery = Delivery::new(db.clone(), config.clone(), data_dir.clone());
         let (visits, lookups) = (Arc::new(Visits::new()), Lookups::default());
         let (surveys, trials) = (Surveys::default(), Trials::default());
         let sign_in = ways_in.sign_in;
@@ -81,6 +83,7 @@ impl AppState {
             db,
             queue,
             publisher,
+            delivery,
             config,
             data_dir,
             gate,

@@ -6,6 +6,7 @@ mod browser;
 mod budgets;
 mod checks;
 mod commands;
+mod delivery;
 mod diff_page;
 mod docker_away;
 mod figures;

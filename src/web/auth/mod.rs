@@ -10,10 +10,14 @@ use std::time::Duration;
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, Method, header::AUTHORIZATION},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{AUTHORIZATION, WWW_AUTHENTICATE},
+    },
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
+use data_encoding::BASE64;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
@@ -158,6 +162,31 @@ pub(super) async fn require_login(
     }
 }
 
+/// The gate before what git asks for: a token, as the password of any user or as everywhere else, and never a cookie, which
+/// git has none of.
+pub(super) async fn require_token(
+    State(state): State<AppState>,
+    peer: PeerAddress,
+    request: Request,
+    next: Next,
+) -> Response {
+    let token = bearer(request.headers()).map(str::to_owned).or_else(|| password_of(request.headers()));
+    let viewer = match token {
+        Some(token) => by_token(&state, &token, peer).await,
+        None => Err(WebError::Unauthorized),
+    };
+    match viewer {
+        Ok(viewer) => viewer::pass(viewer, request, next).await,
+        Err(error) => {
+            let mut response = error.into_response();
+            if response.status() == StatusCode::UNAUTHORIZED {
+                response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"Atelier\""));
+            }
+            response
+        }
+    }
+}
+
 async fn by_token(state: &AppState, token: &str, peer: PeerAddress) -> Result<Viewer, WebError> {
     if !token.starts_with(secret::API_TOKEN_PREFIX) {
         state.gate.check(token, peer)?;
@@ -208,6 +237,14 @@ pub(super) fn local_path(next: Option<&str>) -> &str {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
+}
+
+/// The password of a Basic login; the name in it does not matter.
+fn password_of(headers: &HeaderMap) -> Option<String> {
+    let (scheme, login) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let login = BASE64.decode(login.trim().as_bytes()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let login = String::from_utf8(login).ok()?;
+    login.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 #[cfg(test)]

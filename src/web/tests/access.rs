@@ -61,6 +61,7 @@ async fn r55_nothing_is_shown_or_done_without_a_login() {
             let is_refused =
                 answer.status == StatusCode::UNAUTHORIZED || (answer.status == StatusCode::SEE_OTHER && to_login);
             match access {
+                Access::Token => assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {path}"),
                 Access::Person | Access::Owner => assert!(is_refused, "{method} {path}: {}", answer.status),
                 Access::Share(_) => assert_eq!(answer.status, StatusCode::NOT_FOUND, "{method} {path}"),
                 Access::Open => assert!(!to_login, "{method} {path}: {}", answer.status),

@@ -28,6 +28,7 @@ use crate::{
     blocking,
     diff::FileEntry,
     domain::{task::Task, task_id::TaskId},
+    pipeline::delivery::Delivery,
     web::{
         AppState,
         error::WebError,
@@ -78,6 +79,8 @@ struct DiffPage {
     deletions: u64,
     /// Brings the patch into a checkout.
     command: String,
+    /// Brings the commit into a clone of the source; none when there is none to fetch.
+    fetch_command: Option<String>,
     size: u64,
     has_mailbox: bool,
     has_result: bool,
@@ -131,6 +134,10 @@ pub(in crate::web) async fn get(
         insertions: whole.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
         deletions: whole.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
         command: command(&base, &links, &name),
+        fetch_command: (turn.is_none()
+            && !reader.is_visitor()
+            && Delivery::is_likely(&task, &state.data_dir.task(&id)))
+        .then(|| format!("git fetch {}/tasks/{id}.git && git merge FETCH_HEAD", base.0)),
         turn,
         and_turn: and_turn(turn),
         name,
