@@ -2,6 +2,7 @@
 "use strict";
 
 const diff = document.getElementById("diff");
+const remarkForm = document.getElementById("remark-form");
 const files = diff ? [...diff.querySelectorAll(".file")] : [];
 
 // Pieces that were not sent with the page take their room at once, so that the bar at the side tells the truth.
@@ -120,7 +121,10 @@ async function show() {
     put(waiting, piece);
   }
   mark(file, side, first, last);
-  document.getElementById(`${file.id}-${side}${first}`)?.scrollIntoView({ block: "center" });
+  const number = document.getElementById(`${file.id}-${side}${first}`);
+  if (!number) return;
+  number.scrollIntoView({ block: "center" });
+  offer(number);
 }
 
 function mark(file, side, first, last) {
@@ -142,7 +146,36 @@ document.addEventListener("click", (event) => {
   history.replaceState(null, "", `#${file}-${range.map((at) => line[0] + at).join("-")}`);
   place();
   mark(document.getElementById(file), line[0], range[0], range.at(-1));
+  offer(number);
 });
+
+// A remark begins at the line that was clicked; without scripts there is a field for its number.
+function offer(number) {
+  document.querySelector(".remark-here")?.remove();
+  if (!remarkForm) return;
+  const button = document.createElement("button");
+  button.className = "remark-here";
+  button.textContent = remarkForm.dataset.offer;
+  button.addEventListener("click", () => begin(number));
+  number.parentElement.append(button);
+}
+
+function begin(number) {
+  // One at a time: what was typed is not lost.
+  const begun = document.querySelector(".lines .remark");
+  if (begun?.elements.text.value) return begun.elements.text.focus();
+  begun?.remove();
+  const form = document.importNode(remarkForm.content, true).querySelector("form");
+  const [file, line] = number.id.split("-");
+  form.elements.path.value = document.getElementById(file).dataset.path;
+  form.elements.line.value = line;
+  form.querySelector("[data-gives-up]").addEventListener("click", () => {
+    form.remove();
+    number.focus();
+  });
+  number.parentElement.after(form);
+  form.elements.text.focus();
+}
 
 // The files
 const filter = document.getElementById("filter");
@@ -174,6 +207,7 @@ const moves = {
   "diff:k": () => step(files.filter((file) => !file.hidden), -1),
   "diff:]": () => step(changes(), 1),
   "diff:[": () => step(changes(), -1),
+  "diff:c": () => document.querySelector(".remark-here")?.click(),
   "diff:v": () => document.querySelector(".choice-of-view a:not([aria-current])").click(),
 };
 if (diff) document.addEventListener("key", (event) => moves[event.detail]?.());

@@ -3,12 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::{
-    Db, DbError, QueueRoom, task_turns,
+    Db, DbError, QueueRoom, remarks, task_turns,
     tasks::{self, require_room, word},
 };
 use crate::{
     domain::{
         person::PersonId,
+        remark::with_remarks,
+        task::Instruction,
         task_id::TaskId,
         turn::{FollowUp, NewFollowUp},
     },
@@ -23,8 +25,9 @@ pub(crate) struct Reading {
 }
 
 impl Db {
-    /// Keeps what a person says. A task that has ended goes on with it as soon as it is its turn in the queue; one that
-    /// runs or waits gets it with its next step. What was sent under the same key before is given back as it is.
+    /// Keeps what a person says, together with the remarks that wait to be sent. A task that has ended goes on with it as soon
+    /// as it is its turn in the queue; one that runs or waits gets it with its next step. What was sent under the same key
+    /// before is given back as it is.
     pub(crate) async fn tell(&self, id: &TaskId, new: NewFollowUp, room: QueueRoom) -> Result<FollowUp, DbError> {
         self.write_task(id, move |transaction, id| {
             if let Some(known) = of_key(transaction, id, &new)? {
@@ -32,12 +35,14 @@ impl Db {
             }
             let task = tasks::find(transaction, id)?;
             let begins_turn = task.status.is_final();
+            let text = with_remarks(new.text.as_str(), &remarks::take(transaction, id)?);
+            let text = Instruction::try_from(redact::mask(&text).into_owned()).map_err(|_| DbError::RemarksTooLong)?;
             let follow_up = FollowUp {
                 number: next_number(transaction, id)?,
                 turn: task.turn + u32::from(begins_turn),
                 begins_turn,
                 person: new.person,
-                text: word(redact::mask(new.text.as_str()).into_owned())?,
+                text,
                 told_at: wall_clock::now(),
                 read_at_step: None,
             };

@@ -18,6 +18,7 @@ mod migrations;
 mod people;
 mod pull_requests;
 mod record;
+mod remarks;
 mod replies;
 mod retention;
 mod sessions;
@@ -88,6 +89,10 @@ pub(crate) enum DbError {
     Ended,
     #[error("the task has not ended yet")]
     NotEnded,
+    #[error("{most} remarks wait to be sent already; send or remove some")]
+    TooManyRemarks { most: u32 },
+    #[error("the instruction and the remarks that go along are longer than 64 KiB together; shorten them")]
+    RemarksTooLong,
     #[error("{waiting} tasks of this person are waiting already, no more are taken; try again when some are done")]
     PersonQueueFull { waiting: u64 },
     #[error("{waiting} tasks are waiting already, no more are taken; try again when some are done")]

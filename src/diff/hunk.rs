@@ -6,6 +6,7 @@ use super::{
     changed_words,
     line::{Line, LineKind},
 };
+use crate::domain::remark::RemarkedLine;
 
 #[derive(Debug)]
 pub(crate) struct Hunk {
@@ -27,6 +28,12 @@ pub(crate) struct Row<'a> {
 pub(super) struct Block {
     pub(super) removed: std::ops::Range<usize>,
     pub(super) added: std::ops::Range<usize>,
+}
+
+impl Row<'_> {
+    pub(crate) fn is_at(&self, place: &RemarkedLine) -> bool {
+        [self.left, self.right].into_iter().flatten().any(|line| line.is_at(place))
+    }
 }
 
 impl Hunk {

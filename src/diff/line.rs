@@ -3,7 +3,10 @@
 use std::ops::Range;
 
 use super::looks::Look;
-use crate::redact;
+use crate::{
+    domain::{patch::Side, remark::RemarkedLine},
+    redact,
+};
 
 #[derive(Debug)]
 pub(crate) struct Line {
@@ -66,6 +69,18 @@ impl Line {
 
     pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
+    }
+
+    /// Whether somebody meant this line, as it reads now.
+    pub(crate) fn is_at(&self, place: &RemarkedLine) -> bool {
+        self.number(place.side) == Some(place.number) && self.text == place.text
+    }
+
+    pub(crate) fn number(&self, side: Side) -> Option<u32> {
+        match side {
+            Side::Old => self.old,
+            Side::New => self.new,
+        }
     }
 
     /// The text in pieces.

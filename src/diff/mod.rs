@@ -23,7 +23,7 @@ use std::{
 
 pub(crate) use contents::{Contents, FileEntry};
 pub(crate) use file_header::{Change, FileKind};
-pub(crate) use piece::{Piece, Side};
+pub(crate) use piece::Piece;
 
 /// A small diff as a whole.
 #[derive(Debug, Default)]

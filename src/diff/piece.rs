@@ -13,7 +13,7 @@ use super::{
     raw_lines::{MAX_BYTES, RawLines},
     reading::{Item, Reading},
 };
-use crate::redact;
+use crate::{domain::patch::Side, redact};
 
 #[derive(Debug, Default)]
 pub(crate) struct Piece {
@@ -21,13 +21,6 @@ pub(crate) struct Piece {
     pub(crate) from: usize,
     pub(crate) rows: usize,
     pub(crate) hunks: Vec<Hunk>,
-}
-
-/// Whose line numbers are meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
-    Old,
-    New,
 }
 
 const MAX_HEADING_CHARACTERS: usize = 200;

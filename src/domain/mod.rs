@@ -24,6 +24,7 @@ pub(crate) mod patch;
 pub(crate) mod person;
 pub(crate) mod pull_request;
 pub(crate) mod reference;
+pub(crate) mod remark;
 pub(crate) mod share;
 pub(crate) mod source;
 pub(crate) mod task;

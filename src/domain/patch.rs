@@ -34,6 +34,31 @@ pub(crate) enum ChangeStatus {
     Renamed,
 }
 
+/// Whose line numbers are meant: those before the change or after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Side {
+    Old,
+    New,
+}
+
+impl Side {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Old => "old",
+            Self::New => "new",
+        }
+    }
+
+    /// As links to lines name it.
+    pub(crate) fn letter(self) -> char {
+        match self {
+            Self::Old => 'L',
+            Self::New => 'R',
+        }
+    }
+}
+
 /// Whether a browser may show a file of this name as an image. Not SVG, which is a document.
 pub(crate) fn is_image(path: &str) -> bool {
     let extension = path.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());

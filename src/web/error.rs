@@ -190,6 +190,13 @@ impl From<DbError> for WebError {
             DbError::NameTaken => {
                 Self::Invalid { fields: vec![FieldError::new("name", tr!("somebody else has this name"))] }
             }
+            DbError::TooManyRemarks { most } => {
+                Self::Conflict(tr!("{n} remarks wait to be sent already. Send or remove some.", n = most))
+            }
+            DbError::RemarksTooLong => Self::Conflict(
+                tr!("The instruction and the remarks that go along are longer than 64 KiB together. Shorten them.")
+                    .to_owned(),
+            ),
             DbError::NotEnded => Self::Conflict(tr!("The task has not ended yet. Wait for its result.").to_owned()),
             error if error.is_disk_full() => Self::DiskFull,
             error if error.is_busy() => Self::Timeout,

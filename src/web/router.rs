@@ -6,7 +6,7 @@ use axum::{
     http::Uri,
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
-    routing::{MethodRouter, any, delete, get, post},
+    routing::{MethodRouter, any, delete, get, post, put},
 };
 use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
 
@@ -81,6 +81,8 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/tasks/{id}/source/{*path}", get(pages::source::get)),
         person("/tasks/{id}/cancel", post(pages::task::cancel)),
         person("/tasks/{id}/retry", post(pages::task::retry)),
+        person("/tasks/{id}/remarks", get(pages::remarks::get).post(pages::remarks::post)),
+        person("/tasks/{id}/remarks/{remark}", post(pages::remarks::change)),
         person("/tasks/{id}/messages", post(pages::turns::post)),
         person("/tasks/{id}/feedback", post(pages::feedback::post)),
         person("/tasks/{id}/share", get(pages::share::get).post(pages::share::post)),
@@ -107,6 +109,8 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/api/tasks/{id}", get(api::tasks::get)),
         person("/api/tasks/{id}/cancel", post(api::tasks::cancel)),
         person("/api/tasks/{id}/retry", post(api::tasks::retry)),
+        person("/api/tasks/{id}/remarks", get(api::remarks::list).post(api::remarks::post)),
+        person("/api/tasks/{id}/remarks/{remark}", put(api::remarks::put).delete(api::remarks::delete)),
         person("/api/tasks/{id}/messages", get(api::messages::list).post(api::messages::post)),
         person("/api/tasks/{id}/feedback", post(api::feedback::post)),
         person("/api/tasks/{id}/pull-request", post(api::pull_request::post)),

@@ -8,6 +8,7 @@ pub(super) mod messages;
 pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod pull_request;
+pub(super) mod remarks;
 pub(super) mod shares;
 mod task_body;
 pub(super) mod tasks;

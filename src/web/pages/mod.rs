@@ -18,6 +18,7 @@ pub(super) mod people;
 pub(super) mod preferences;
 pub(super) mod pull_request;
 mod readings;
+pub(super) mod remarks;
 pub(super) mod repository;
 mod sessions;
 pub(super) mod settings;

@@ -41,6 +41,8 @@ pub(super) struct FollowUpForm {
     pub(super) key: String,
     /// What was said and is not read yet.
     pub(super) unread: Vec<String>,
+    /// Remarks on lines that go along.
+    pub(super) remarks: usize,
 }
 
 pub(super) struct Raise {
@@ -104,6 +106,7 @@ impl FollowUpForm {
             raises: if begins_turn { raises(state, task) } else { Vec::new() },
             key: HEXLOWER.encode(&rand::random::<[u8; 8]>()),
             unread,
+            remarks: state.db.remarks(&task.id).await?.len(),
         }))
     }
 }
@@ -165,6 +168,11 @@ pub(in crate::web) async fn post(
     Form(form): Form<MessageForm>,
 ) -> Result<Redirect, WebError> {
     let MessageForm { text, key, max_steps, max_tokens, max_cost_usd } = form;
+    let text = if text.trim().is_empty() && !state.db.remarks(&id).await?.is_empty() {
+        "See to these remarks.".to_owned()
+    } else {
+        text
+    };
     let text = text.try_into();
     let text = text.map_err(|error| WebError::Invalid { fields: vec![FieldError::new("text", &error)] })?;
     let key = key.and_then(|key| RequestKey::try_from(key.as_str()).ok());

@@ -87,6 +87,9 @@ impl Tour {
         for id in [&mended, &changed, &failed] {
             atelier.task(id).ended().await;
         }
+        let remark = json!({ "path": "src/orders/total.py", "side": "new", "line": 5, "text": "Say in a comment why it is not rounded here.\n这里为什么不舍入？" });
+        let kept = atelier.post_json(&format!("/api/tasks/{changed}/remarks"), &remark).await;
+        assert_eq!(kept.status(), 201);
         let running = submit(small(), "Find out why the long test hangs.", &[("model", "plays/waits")]).await;
         let cancelled = submit(small(), "Not this one.", &[]).await;
         atelier.task(&cancelled).cancel().await;
@@ -115,6 +118,7 @@ impl Tour {
             ("diff", format!("/tasks/{changed}/diff?view=unified")),
             ("diff-split", format!("/tasks/{changed}/diff?view=split")),
             ("diff-file", format!("/tasks/{changed}/diff/files/5")),
+            ("remarks", format!("/tasks/{changed}/remarks?path=src/orders/total.py&line=L6")),
             ("log", format!("/tasks/{mended}/logs/setup.log")),
             ("source", format!("/tasks/{changed}/source/src/orders/total.py?lines=5")),
             ("share", format!("/tasks/{mended}/share")),

@@ -1,6 +1,7 @@
 //! A task goes on after its end: follow-ups, what is said while it runs, and what becomes of both when something ends.
 
 mod ended_badly;
+mod remarks;
 mod restarted;
 
 use reqwest::{Method, Response};

@@ -16,16 +16,17 @@ use super::{
     image::Images,
     layout::Layout,
     patch_file::{PatchFile, patch_folder},
+    remarks_address, said_of,
 };
 use crate::{
     blocking,
-    diff::{Piece, Side},
-    domain::task_id::TaskId,
+    diff::Piece,
+    domain::{patch::Side, task_id::TaskId},
     web::{
         AppState,
         error::WebError,
         extract::Query,
-        pages::{links::TaskLinks, page},
+        pages::{links::TaskLinks, page, remarks::Said},
         reading::Reading,
         security_headers::ARTIFACT_POLICY,
     },
@@ -65,6 +66,7 @@ struct FilePage {
     /// Which lines these are, when not all fit.
     lines: Option<String>,
     and_turn: String,
+    remarks: Option<String>,
 }
 
 #[derive(Template)]
@@ -73,6 +75,7 @@ struct PieceAlone {
     piece: Piece,
     anchor: String,
     layout: Layout,
+    said: Vec<Said>,
 }
 
 pub(in crate::web) async fn get(
@@ -111,24 +114,27 @@ pub(in crate::web) async fn get(
     });
     let (opened, piece, images) = read.await??.ok_or(WebError::NotFound)?;
     let file = FileView::of(opened.entry(n).ok_or(WebError::NotFound)?, n);
+    let said = said_of(&Said::all(&state, &id, &links, query.turn).await?, &file.path);
     if query.only.as_deref() == Some("piece") {
-        return page(&PieceAlone { piece, anchor: file.anchor, layout });
+        return page(&PieceAlone { piece, anchor: file.anchor, layout, said });
     }
     let last = piece.from + piece.rows;
     page(&FilePage {
         and_turn: and_turn(query.turn),
+        remarks: remarks_address(&links, query.turn),
         links,
         title: reader.text(task.instruction.title()).into_owned(),
         layout,
         earlier: piece.from.checked_sub(PIECE_ROWS),
         later: Some(last).filter(|last| *last < file.rows),
         lines: (piece.rows < file.rows).then(|| file.lines(piece.from, piece.rows)),
-        section: Section { is_open: true, slots: vec![Slot::Lines(piece)], images, file },
+        section: Section { is_open: true, slots: vec![Slot::Lines(piece)], images, file, said },
         id,
     })
 }
 
-fn parse_line(text: &str) -> Option<(Side, u32)> {
+/// `L12` or `R12`.
+pub(in crate::web::pages) fn parse_line(text: &str) -> Option<(Side, u32)> {
     let side = match text.chars().next()? {
         'L' => Side::Old,
         'R' => Side::New,

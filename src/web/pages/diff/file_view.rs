@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use super::image::Images;
 use crate::{
     diff::{Change, FileEntry, FileKind, Piece},
-    web::pages::figures,
+    web::pages::{figures, remarks::Said},
 };
 
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(in crate::web::pages) struct FileView {
     pub(in crate::web::pages) path: String,
     pub(in crate::web::pages) old_path: Option<String>,
     /// What the lines do not say.
-    pub(in crate::web::pages) remarks: Vec<String>,
+    pub(in crate::web::pages) tags: Vec<String>,
     pub(in crate::web::pages) insertions: u64,
     pub(in crate::web::pages) deletions: u64,
     pub(in crate::web::pages) rows: usize,
@@ -33,6 +33,8 @@ pub(super) struct Section {
     pub(super) is_open: bool,
     pub(super) slots: Vec<Slot>,
     pub(super) images: Option<Images>,
+    /// Remarks that wait to be sent.
+    pub(super) said: Vec<Said>,
 }
 
 /// A run of its lines.
@@ -57,7 +59,7 @@ impl FileView {
             anchor: anchor(header.path(), header.change),
             path: header.path().to_owned(),
             old_path: header.old_path_if_moved().map(str::to_owned),
-            remarks: remarks(entry),
+            tags: tags(entry),
             insertions: entry.insertions,
             deletions: entry.deletions,
             rows: entry.rows,
@@ -99,7 +101,7 @@ fn anchor(path: &str, change: Change) -> String {
     format!("f{}", &HEXLOWER.encode(&hash.finalize())[..8])
 }
 
-fn remarks(entry: &FileEntry) -> Vec<String> {
+fn tags(entry: &FileEntry) -> Vec<String> {
     let header = &entry.header;
     let kind = match header.kind() {
         FileKind::File => None,

@@ -7,6 +7,7 @@ mod image;
 mod layout;
 mod mailbox;
 mod patch_file;
+mod pointed;
 mod result_zip;
 mod tree;
 
@@ -23,7 +24,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{figures, links::TaskLinks, page};
+use super::{figures, links::TaskLinks, page, remarks::Said};
 use crate::{
     blocking,
     diff::FileEntry,
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub(in crate::web) use file::get as file;
+pub(super) use file::parse_line;
 use file_view::{FileView, PIECE_ROWS, Section, Slot};
 use image::Images;
 pub(in crate::web) use image::get as image;
@@ -45,6 +47,7 @@ use layout::Layout;
 pub(in crate::web) use mailbox::get as mailbox;
 pub(super) use patch_file::PatchFile;
 use patch_file::patch_folder;
+pub(in crate::web) use pointed::Pointed;
 pub(in crate::web) use result_zip::get as result_zip;
 
 /// Lines that come with the page, over all files.
@@ -86,6 +89,10 @@ struct DiffPage {
     has_result: bool,
     tree: Vec<tree::Entry>,
     sections: Vec<Section>,
+    /// Where remarks on lines go, for who may make one.
+    remarks: Option<String>,
+    /// Those that wait to be sent.
+    waiting: usize,
     earlier: Option<usize>,
     later: Option<usize>,
     turn: Option<u32>,
@@ -119,9 +126,12 @@ pub(in crate::web) async fn get(
     let (patch, contents, has_result) = read.await??.ok_or(WebError::NotFound)?;
     let files = &patch.contents.files;
     let counted = |count: fn(&FileEntry) -> u64| files.iter().map(count).sum();
+    let said = Said::all(&state, &id, &links, turn).await?;
     let section = |((file, n), Content { slots, images })| {
         let is_open = !is_large(file);
-        Section { is_open, file: FileView::of(file, n), slots, images }
+        let file = FileView::of(file, n);
+        let said = said_of(&said, &file.path);
+        Section { file, is_open, slots, images, said }
     };
     let sections: Vec<Section> = files.iter().zip(1..).skip(first - 1).zip(contents).map(section).collect();
     let whole = task.diff.filter(|_| turn.is_none());
@@ -138,6 +148,8 @@ pub(in crate::web) async fn get(
             && !reader.is_visitor()
             && Delivery::is_likely(&task, &state.data_dir.task(&id)))
         .then(|| format!("git fetch {}/tasks/{id}.git && git merge FETCH_HEAD", base.0)),
+        remarks: remarks_address(&links, turn),
+        waiting: said.len(),
         turn,
         and_turn: and_turn(turn),
         name,
@@ -196,6 +208,20 @@ fn contents(patch: &PatchFile, first: usize, source: &Path) -> std::io::Result<V
 struct Content {
     slots: Vec<Slot>,
     images: Option<Images>,
+}
+
+/// Lines of one turn alone are not counted as in the whole patch, and it may have had its say: nobody remarks on them.
+fn remarks_address(links: &TaskLinks, turn: Option<u32>) -> Option<String> {
+    (turn.is_none() && !links.reader.is_visitor()).then(|| format!("{}/remarks", links.page))
+}
+
+fn said_of(all: &[Said], path: &str) -> Vec<Said> {
+    all.iter().filter(|said| said.line.path == path).cloned().collect()
+}
+
+/// The first file of the page of the diff that has this one.
+fn page_of(n: usize) -> usize {
+    (n.max(1) - 1) / FILES * FILES + 1
 }
 
 /// Folded away at first.

@@ -11,7 +11,8 @@ use std::{
 use super::file_view::FileView;
 use crate::{
     data_dir::turn_folder,
-    diff::{Contents, FileEntry, Piece, Side},
+    diff::{Contents, FileEntry, Piece},
+    domain::patch::Side,
     web::reading::Reader,
 };
 
