@@ -63,6 +63,7 @@ async fn demo(arguments: DemoArgs) -> anyhow::Result<ExitCode> {
         pr: false,
         model: Some(model),
         image: None,
+        checks: Vec::new(),
     };
     let outcome = run_task(&server, &task).await;
     let done = match outcome {

@@ -9,6 +9,7 @@ use super::{client::Client, say};
 use crate::domain::{
     event::{CritiqueDecision, Event, EventBody},
     task::Stage,
+    verification::VerifiedCheck,
 };
 
 /// Shows the events of a task until it ends. A connection that breaks is taken up again where it broke.
@@ -159,6 +160,12 @@ impl View {
                     self.line(&format!("  check {} (by the agent): {}", check.status.as_str(), plain(&check.command)));
                 }
             }
+            EventBody::Verified { check, .. } => self.line(&format!("  {}", verified(check))),
+            EventBody::Verification { verification } => {
+                if let Some(problem) = &verification.problem {
+                    self.line(&format!("  ! not all checks were run: {}", plain(problem)));
+                }
+            }
             EventBody::PullRequest { pull_request } => self.line(&format!("  {}", plain(&pull_request.message()))),
             EventBody::Diff { diff } => self.line(&format!(
                 "  {} files changed, {} insertions, {} deletions",
@@ -181,12 +188,19 @@ impl View {
     }
 }
 
+fn verified(check: &VerifiedCheck) -> String {
+    let code = check.exit_code.filter(|code| *code != 0).map(|code| format!(", exit {code}")).unwrap_or_default();
+    let took = check.took_ms.map(|took| format!(" ({})", seconds(took))).unwrap_or_default();
+    format!("check {} (by the server){code}: {}{took}", check.status.as_str(), plain(check.command.as_ref()))
+}
+
 fn stage_text(stage: Stage) -> &'static str {
     match stage {
         Stage::Fetch => "fetch the source",
         Stage::Setup => "prepare the container",
         Stage::Agent => "agent at work",
         Stage::Collect => "collect the result",
+        Stage::Verify => "run the checks on a clean copy",
         Stage::Publish => "publish it",
         Stage::CleanUp => "clean up",
     }

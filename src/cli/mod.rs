@@ -112,6 +112,8 @@ Exit codes: 0 done; 1 the task failed, or its patch does not apply; 2 wrong usag
 pub(crate) const TASK_FAILED: u8 = 1;
 pub(crate) const TASK_CANCELLED: u8 = 3;
 pub(crate) const CANNOT_RUN: u8 = 4;
+/// Of `run --require-checks`.
+pub(crate) const NOT_VERIFIED: u8 = 5;
 
 /// Runs a command on a runtime of its own; an error is one line on stderr.
 fn block_on<E: Display>(work: impl Future<Output = Result<ExitCode, E>>) -> ExitCode {

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
-    CANNOT_RUN, ConfigArgs, TASK_CANCELLED, TASK_FAILED, block_on,
+    CANNOT_RUN, ConfigArgs, NOT_VERIFIED, TASK_CANCELLED, TASK_FAILED, block_on,
     follow::{follow, plain},
     remote::print,
     say,
@@ -21,6 +21,9 @@ pub(crate) struct RunArgs {
     pub(crate) config: ConfigArgs,
     #[command(flatten)]
     pub(crate) submission: Submission,
+    /// Exit with 5 unless the server saw every check pass
+    #[arg(long)]
+    pub(crate) require_checks: bool,
 }
 
 pub(crate) fn run(arguments: RunArgs) -> ExitCode {
@@ -31,9 +34,15 @@ pub(crate) fn run(arguments: RunArgs) -> ExitCode {
 async fn run_once(arguments: RunArgs) -> anyhow::Result<ExitCode> {
     let server = Server::connect(&arguments.config, Listen::AnyPort).await?;
     let outcome = run_task(&server, &arguments.submission).await;
+    let requires_checks = arguments.require_checks;
     // Our own server tidies up whatever came of the task.
     server.close().await?;
-    Ok(outcome?.code)
+    let done = outcome?;
+    Ok(if requires_checks && done.code == ExitCode::SUCCESS && !done.is_verified {
+        ExitCode::from(NOT_VERIFIED)
+    } else {
+        done.code
+    })
 }
 
 /// 128 + SIGINT: the person does not want to wait for the end of the cancelled task either.
@@ -43,6 +52,8 @@ const INTERRUPTED: i32 = 130;
 pub(super) struct Done {
     pub(super) id: String,
     pub(super) code: ExitCode,
+    /// The server saw every check pass, and there was one.
+    pub(super) is_verified: bool,
 }
 
 /// Submits, follows, prints the patch on stdout and the explanation on stderr.
@@ -73,7 +84,7 @@ pub(super) async fn run_task(server: &Server, submission: &Submission) -> anyhow
         say(&plain(message));
     }
     say(&format!("{} · {}", usage(&task), server.place(&id)));
-    Ok(Done { id, code: exit_code(&task) })
+    Ok(Done { id, code: exit_code(&task), is_verified: task["verification"]["verdict"] == "passed" })
 }
 
 async fn interrupted() {

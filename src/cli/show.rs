@@ -61,6 +61,14 @@ fn shown(task: &Value, page: &str) -> String {
         let (plus, minus) = (&task["diff"]["insertions"], &task["diff"]["deletions"]);
         line("changes", &format!("{files} files, +{plus} -{minus}"));
     }
+    for check in task["checks"].as_array().into_iter().flatten() {
+        let claimed =
+            check["claimed"]["status"].as_str().map_or_else(String::new, |status| format!("; claimed: {status}"));
+        line("check", &format!("{} {} (server{claimed})", text(&check["command"]), text(&check["status"])));
+    }
+    if let Some(problem) = task["verification"]["problem"].as_str() {
+        line("not checked", problem);
+    }
     if let Some(kind) = task["error"]["kind"].as_str() {
         line("failure", &format!("{kind}: {}", text(&task["error"]["message"])));
     }

@@ -32,6 +32,9 @@ pub(crate) struct Submission {
     /// The container image; the configured one when not given
     #[arg(long)]
     pub(super) image: Option<String>,
+    /// A command that has to pass on a clean copy with the patch; may be given several times
+    #[arg(long = "check", value_name = "COMMAND")]
+    pub(super) checks: Vec<String>,
 }
 
 impl Submission {
@@ -50,10 +53,16 @@ impl Submission {
             for (name, value) in choices {
                 body[name] = json!(value);
             }
+            if !self.checks.is_empty() {
+                body["checks"] = json!(self.checks);
+            }
             return client.submit_json(&body).await;
         }
         let mut fields: Vec<_> = choices.collect();
         fields.push(("task", self.task.clone()));
+        if !self.checks.is_empty() {
+            fields.push(("checks", self.checks.join("\n")));
+        }
         let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
         if repo.is_dir() {
             let folder = tempfile::tempdir().context("temporary folder")?;

@@ -78,7 +78,7 @@ mod tests {
     fn each_setting_says_where_it_comes_from() {
         let table = |text: &str| text.parse::<Table>().unwrap();
         let merged =
-            table("data_dir = '/x'\n[agent]\nmax_steps = 7\nchecks = ['a']\n[llm.providers.mine]\nkind = 'openai'");
+            table("data_dir = '/x'\n[agent]\ncommand = ['a']\nmax_steps = 7\n[llm.providers.mine]\nkind = 'openai'");
         let listed = list(&merged, &table("[agent]\nmax_steps = 7"), &table("data_dir = '/x'"));
         let rows: Vec<String> = listed
             .iter()
@@ -86,7 +86,7 @@ mod tests {
             .collect();
         let expected = [
             "/data_dir \"/x\" CommandLine",
-            "agent/checks [\"a\"] Default",
+            "agent/command [\"a\"] Default",
             "agent/max_steps 7 File",
             "llm.providers.mine/kind \"openai\" Default",
         ];

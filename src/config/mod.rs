@@ -20,7 +20,7 @@ use secrecy::SecretString;
 
 use crate::{
     domain::{
-        address::AddressPolicy, day_budget::DayLimits, feedback::Ratings, host_rule::HostRule,
+        address::AddressPolicy, check::CheckCommand, day_budget::DayLimits, feedback::Ratings, host_rule::HostRule,
         image_pattern::ImagePattern, limits::Limits, model_name::ModelName,
     },
     host::DiskSpace,
@@ -41,6 +41,7 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) sandbox: Sandbox,
     pub(crate) agent: Agent,
+    pub(crate) checks: Checks,
     pub(crate) queue: Queue,
     pub(crate) retention: Retention,
     pub(crate) source: Source,
@@ -198,12 +199,42 @@ pub(crate) struct Agent {
     /// Another program in place of our agent; empty for ours.
     pub(crate) command: Vec<String>,
     pub(crate) agents_md_max_bytes: usize,
-    /// Commands to be run before a change is handed over.
-    pub(crate) checks: Vec<String>,
     pub(crate) edit_format: EditFormat,
     pub(crate) fallback_model: Option<ModelName>,
     pub(crate) critique_model: Option<ModelName>,
     pub(crate) max_critique_rounds: u32,
+}
+
+/// What has to pass before a change is handed over, and what the server does to know that it did.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    pub(crate) commands: Vec<CheckCommand>,
+    pub(crate) run_by: RunBy,
+    /// Of one.
+    pub(crate) timeout: Duration,
+    /// Of all of them, with what makes the clean copy ready.
+    pub(crate) total_timeout: Duration,
+    pub(crate) pull_request: PullRequestWhen,
+}
+
+/// Who runs the checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum RunBy {
+    /// The agent, and after it the server on a clean copy.
+    Server,
+    /// The agent alone.
+    Agent,
+}
+
+/// When a task of mode `pr` is published by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PullRequestWhen {
+    /// Whatever the checks came to; the request says it.
+    Always,
+    /// When all of them passed, or there are none.
+    Passed,
 }
 
 /// How a model is told to edit files.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     AgentNetwork, CommandPolicy, EditFormat, EngineCheck, ForgeKind, LogFormat, MetricsAccess, OnOom, Price,
-    ProviderKind, SetupNetwork, SignInKind, ToolCalls, UnknownPrice,
+    ProviderKind, PullRequestWhen, RunBy, SetupNetwork, SignInKind, ToolCalls, UnknownPrice,
 };
 use crate::domain::feedback::Ratings;
 
@@ -17,6 +17,7 @@ pub(super) struct RawConfig {
     pub(super) server: RawServer,
     pub(super) sandbox: RawSandbox,
     pub(super) agent: RawAgent,
+    pub(super) checks: RawChecks,
     pub(super) queue: RawQueue,
     pub(super) retention: RawRetention,
     pub(super) source: RawSource,
@@ -92,12 +93,21 @@ pub(super) struct RawAgent {
     pub(super) command_max_timeout_s: u64,
     pub(super) command_max_output: u64,
     pub(super) command: Vec<String>,
-    pub(super) checks: Vec<String>,
     pub(super) agents_md_max_bytes: usize,
     pub(super) edit_format: EditFormat,
     pub(super) fallback_model: String,
     pub(super) critique_model: String,
     pub(super) max_critique_rounds: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChecks {
+    pub(super) commands: Vec<String>,
+    pub(super) run_by: RunBy,
+    pub(super) timeout_s: u64,
+    pub(super) total_timeout_s: u64,
+    pub(super) pull_request: PullRequestWhen,
 }
 
 #[derive(Debug, Deserialize)]

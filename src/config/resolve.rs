@@ -13,16 +13,21 @@ use jiff::SignedDuration;
 use secrecy::SecretString;
 
 use super::{
-    Agent, AllowedImages, Config, ConfigError, Export, Forges, GitTokens, Llm, Price, Provider, Queue, Retention,
-    Sandbox, Server, Source,
+    Agent, AllowedImages, Checks, Config, ConfigError, Export, Forges, GitTokens, Llm, Price, Provider, Queue,
+    Retention, Sandbox, Server, Source,
     raw::{
-        RawAgent, RawAllowedImages, RawConfig, RawExport, RawHostRule, RawLlm, RawProvider, RawRetention, RawSandbox,
-        RawServer, RawSource,
+        RawAgent, RawAllowedImages, RawChecks, RawConfig, RawExport, RawHostRule, RawLlm, RawProvider, RawRetention,
+        RawSandbox, RawServer, RawSource,
     },
 };
 use crate::{
     domain::{
-        address::AddressPolicy, day_budget::DayLimits, host_rule::HostRule, limits::Limits, model_name::ModelName,
+        address::AddressPolicy,
+        check::{CheckCommand, MAX_CHECKS},
+        day_budget::DayLimits,
+        host_rule::HostRule,
+        limits::Limits,
+        model_name::ModelName,
     },
     redact,
 };
@@ -52,6 +57,7 @@ pub(super) fn resolve(raw: RawConfig) -> Result<Config, ConfigError> {
         server: server(raw.server)?,
         sandbox: sandbox(raw.sandbox)?,
         agent: agent(raw.agent, &llm)?,
+        checks: checks(raw.checks)?,
         queue: Queue {
             max_running: at_least_one("[queue] max_running", raw.queue.max_running)?,
             max_queued: raw.queue.max_queued,
@@ -222,12 +228,26 @@ fn agent(raw: RawAgent, llm: &Llm) -> Result<Agent, ConfigError> {
         command_max_timeout: command_max_timeout(&raw)?,
         command_max_output: raw.command_max_output,
         command: raw.command,
-        checks: raw.checks,
         agents_md_max_bytes: raw.agents_md_max_bytes,
         edit_format: raw.edit_format,
         fallback_model: known_model("[agent] fallback_model", &raw.fallback_model, llm)?,
         critique_model: critique_model(&raw.critique_model, llm)?,
         max_critique_rounds: at_least_one("[agent] max_critique_rounds", raw.max_critique_rounds)?,
+    })
+}
+
+fn checks(raw: RawChecks) -> Result<Checks, ConfigError> {
+    const COMMANDS: &str = "[checks] commands";
+    if raw.commands.len() > MAX_CHECKS {
+        return Err(wrong(COMMANDS, format!("at most {MAX_CHECKS}; put more into a script")));
+    }
+    let commands = raw.commands.into_iter().map(CheckCommand::try_from).collect::<Result<_, _>>();
+    Ok(Checks {
+        commands: commands.map_err(|error| wrong(COMMANDS, error))?,
+        run_by: raw.run_by,
+        timeout: seconds("[checks] timeout_s", raw.timeout_s)?,
+        total_timeout: seconds("[checks] total_timeout_s", raw.total_timeout_s)?,
+        pull_request: raw.pull_request,
     })
 }
 

@@ -25,6 +25,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0010_search.sql"),
     include_str!("migrations/0011_turns.sql"),
     include_str!("migrations/0012_remarks.sql"),
+    include_str!("migrations/0013_proof.sql"),
 ];
 
 /// Refuses a damaged or newer file, for which it is only opened for reading and stays as it is. No file is fine.

@@ -49,7 +49,7 @@ impl Db {
             transaction.execute("DELETE FROM replies WHERE task_id = ?1", params![id.as_str()])?;
             transaction.execute(
                 "DELETE FROM events
-                 WHERE task_id = ?1 AND json_extract(body, '$.kind') NOT IN ('status', 'stage', 'turn', 'diff')",
+                 WHERE task_id = ?1 AND json_extract(body, '$.kind') NOT IN ('status', 'stage', 'turn', 'diff', 'verification')",
                 params![id.as_str()],
             )?;
             events::append(transaction, id, &EventBody::Note { message: remark })

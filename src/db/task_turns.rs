@@ -110,7 +110,7 @@ pub(super) fn begin(connection: &Connection, task: &Task, with: &FollowUp, limit
     connection.execute("DELETE FROM replies WHERE task_id = ?1", [id])?;
     connection.execute(
         "UPDATE tasks
-         SET status = 'queued', turn = ?2, limits = ?3, stage = NULL, summary = NULL, failure = NULL, started_at = NULL,
+         SET status = 'queued', turn = ?2, limits = ?3, stage = NULL, summary = NULL, verification = NULL, failure = NULL, started_at = NULL,
              finished_at = NULL, ending = NULL, collected = 0, attempt = 1, worked_ms = 0
          WHERE id = ?1",
         params![id, with.turn, serde_json::to_string(&task.limits.with(limits))?],
@@ -138,6 +138,7 @@ fn outcome(task: &Task, steps_before: u32, usage_before: Usage) -> TurnOutcome {
         steps: task.steps.saturating_sub(steps_before),
         usage: task.usage.since(usage_before),
         diff: task.diff,
+        verification: task.verification.clone(),
         started_at: task.started_at,
         finished_at: task.finished_at,
     }

@@ -14,6 +14,7 @@ use crate::{
         person::{PersonId, Scope},
         task::{Stage, Status, Task},
         task_id::TaskId,
+        verification::Verification,
     },
     redact, wall_clock,
 };
@@ -134,6 +135,22 @@ impl Db {
         .await
     }
 
+    /// Keeps how the checks stand, with what is to be said of it.
+    pub(crate) async fn set_verification(
+        &self,
+        id: &TaskId,
+        verification: Verification,
+        event: Option<EventBody>,
+    ) -> Result<(), DbError> {
+        self.write_task(id, move |transaction, id| {
+            transaction
+                .prepare_cached("UPDATE tasks SET verification = ?2 WHERE id = ?1 AND status = 'running'")?
+                .execute(params![id.as_str(), redact::to_json(&verification)?])?;
+            event.map_or(Ok(()), |event| events::append(transaction, id, &event))
+        })
+        .await
+    }
+
     /// Ends a task that is queued or running; `Ended` if it had ended already.
     pub(crate) async fn end_task(&self, id: &TaskId, ending: Ending) -> Result<(), DbError> {
         self.end_task_in(id, ending, &[Status::Queued, Status::Running]).await
@@ -206,8 +223,8 @@ pub(super) fn enter(connection: &Connection, id: &TaskId, stage: Stage) -> Resul
 fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
     connection
         .prepare_cached(
-            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at, allow_hosts, owner)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            "INSERT INTO tasks (id, status, mode, model, image, source, instruction, limits, usage, created_at, allow_hosts, owner, checks)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute(params![
             task.id.as_str(),
@@ -222,6 +239,7 @@ fn insert(connection: &Connection, task: &Task) -> Result<(), DbError> {
             task.created_at.to_string(),
             serde_json::to_string(&task.allow_hosts)?,
             task.owner.0,
+            redact::to_json(&task.checks)?,
         ])?;
     Ok(())
 }
@@ -248,11 +266,13 @@ pub(super) fn from_row(row: &Row<'_>) -> Result<Task, DbError> {
         turn: row.get("turn")?,
         limits: serde_json::from_str(&text("limits")?)?,
         allow_hosts: serde_json::from_str(&text("allow_hosts")?)?,
+        checks: serde_json::from_str(&text("checks")?)?,
         summary: optional("summary")?,
         failure: optional("failure")?.as_deref().map(serde_json::from_str).transpose()?,
         usage: serde_json::from_str(&text("usage")?)?,
         steps: row.get("steps")?,
         diff: optional("diff")?.as_deref().map(serde_json::from_str).transpose()?,
+        verification: optional("verification")?.as_deref().map(serde_json::from_str).transpose()?,
         feedback: feedback::from_columns(optional("rating")?.map(word).transpose()?, optional("comment")?),
         pull_request: optional("pull_request")?.as_deref().map(serde_json::from_str).transpose()?,
         created_at: word(text("created_at")?)?,

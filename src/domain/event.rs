@@ -15,6 +15,7 @@ use super::{
     reference::CheckedReference,
     task::{Stage, Status},
     usage::Usage,
+    verification::{Verification, VerifiedCheck},
 };
 
 /// A time as events hold it.
@@ -73,6 +74,10 @@ pub(crate) enum EventBody {
     References { references: Vec<CheckedReference> },
     /// How the checks stand at the end, as far as the agent ran them itself.
     Checks { checks: Vec<CheckRun> },
+    /// The server itself ran a check, on a clean copy with the patch; numbers count from 1.
+    Verified { number: usize, check: VerifiedCheck },
+    /// What all of that came to.
+    Verification { verification: Verification },
     /// `diff.patch` was written.
     Diff { diff: DiffSummary },
     /// Publishing began or came to something.

@@ -8,6 +8,7 @@ use super::{
     check::CheckRun,
     explanation::{self, Block, Span},
     task::Task,
+    verification::{Verdict, Verification},
 };
 
 const MAX_TITLE: usize = 72;
@@ -37,13 +38,43 @@ pub(crate) fn commit_message(task: &Task, co_author: Option<&str>) -> String {
 pub(crate) fn body(task: &Task, checks: &[CheckRun], page: Option<&str>) -> String {
     let explanation = task.summary.as_deref().map_or("", |summary| parted(summary).1);
     let mut body = markdown(&cut(explanation.trim(), MAX_EXPLANATION));
-    if !checks.is_empty() {
-        body.push_str("\n### Checks\n\nAs the agent ran them itself after its last change:\n\n");
-        body.extend(checks.iter().map(|check| format!("- {}: {}\n", check.status.as_str(), code(&check.command))));
+    match &task.verification {
+        Some(verification) => body.push_str(&verified(verification, checks)),
+        None if checks.is_empty() => {}
+        None => {
+            body.push_str("\n### Checks\n\nClaimed: as the agent ran them itself after its last change. Nobody ran them again.\n\n");
+            body.extend(checks.iter().map(|check| format!("- {}: {}\n", check.status.as_str(), code(&check.command))));
+        }
     }
     let id = &task.id;
     let link = page.map_or_else(|| format!("task `{id}`"), |page| format!("[task {id}]({page})"));
     format!("{body}\n---\nMade by Atelier with {}: {link}.\n", code(&task.model.to_string()))
+}
+
+/// What was verified, and what is only claimed.
+fn verified(verification: &Verification, claimed: &[CheckRun]) -> String {
+    let verdict = match verification.verdict() {
+        Verdict::Passed => "All of them passed",
+        Verdict::Failed => "**Not all of them passed**",
+        Verdict::Incomplete | Verdict::UnderWay => "**Not all of them were run**",
+    };
+    let mut text = format!(
+        "\n### Checks\n\n{verdict}, run by Atelier on a clean copy of the source with this patch, without network:\n\n"
+    );
+    text.extend(verification.checks.iter().map(|check| {
+        let command = check.command.as_ref();
+        let exit = check.exit_code.filter(|code| *code != 0);
+        let exit = exit.map(|code| format!(" (exit code {code})")).unwrap_or_default();
+        let claim = claimed.iter().find(|run| run.command == command && run.status.as_str() != check.status.as_str());
+        let claim = claim.map(|run| format!("; the agent claims: {}", run.status.as_str())).unwrap_or_default();
+        format!("- {}{exit}: {}{claim}\n", check.status.as_str(), code(command))
+    }));
+    let problem = verification.problem.as_deref().and_then(|problem| problem.lines().next());
+    text.extend(problem.map(|problem| {
+        let problem = Span { text: cut(problem, MAX_MESSAGE), is_code: false, is_strong: false, reference: None };
+        format!("\n{}\n", lines(&[problem]))
+    }));
+    text
 }
 
 /// The title line of an explanation, and the rest.

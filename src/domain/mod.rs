@@ -31,3 +31,4 @@ pub(crate) mod task;
 pub(crate) mod task_id;
 pub(crate) mod turn;
 pub(crate) mod usage;
+pub(crate) mod verification;

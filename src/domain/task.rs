@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    check::CheckCommand,
     failure::Failure,
     feedback::Feedback,
     host_pattern::HostPattern,
@@ -15,6 +16,7 @@ use super::{
     source::Source,
     task_id::TaskId,
     usage::Usage,
+    verification::Verification,
 };
 
 /// A task as the database holds it.
@@ -37,6 +39,8 @@ pub(crate) struct Task {
     pub(crate) limits: Limits,
     /// What its proxy lets through besides the configured hosts.
     pub(crate) allow_hosts: Vec<HostPattern>,
+    /// Checks that were given with it.
+    pub(crate) checks: Vec<CheckCommand>,
     /// The explanation, in the model's words.
     pub(crate) summary: Option<String>,
     pub(crate) failure: Option<Failure>,
@@ -45,6 +49,8 @@ pub(crate) struct Task {
     pub(crate) steps: u32,
     /// Of `diff.patch`, once there is one.
     pub(crate) diff: Option<DiffSummary>,
+    /// Of the last turn, once the server ran its checks itself.
+    pub(crate) verification: Option<Verification>,
     pub(crate) feedback: Option<Feedback>,
     /// None as long as nobody asked for one.
     pub(crate) pull_request: Option<PullRequest>,
@@ -65,6 +71,7 @@ pub(crate) struct NewTask {
     pub(crate) image: Option<String>,
     pub(crate) limits: LimitsWish,
     pub(crate) allow_hosts: Vec<HostPattern>,
+    pub(crate) checks: Vec<CheckCommand>,
 }
 
 /// What the agent may do.
@@ -132,14 +139,15 @@ pub(crate) enum Stage {
     Setup,
     Agent,
     Collect,
+    Verify,
     Publish,
     #[serde(rename = "clean_up")]
     CleanUp,
 }
 
 impl Stage {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Fetch, Self::Setup, Self::Agent, Self::Collect, Self::Publish, Self::CleanUp];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Fetch, Self::Setup, Self::Agent, Self::Collect, Self::Verify, Self::Publish, Self::CleanUp];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -147,6 +155,7 @@ impl Stage {
             Self::Setup => "setup",
             Self::Agent => "agent",
             Self::Collect => "collect",
+            Self::Verify => "verify",
             Self::Publish => "publish",
             Self::CleanUp => "clean_up",
         }

@@ -10,6 +10,7 @@ use super::{
     person::PersonId,
     task::{Instruction, Status},
     usage::Usage,
+    verification::Verification,
 };
 
 /// What a person told a task after its first instruction.
@@ -87,6 +88,8 @@ pub(crate) struct TurnOutcome {
     pub(crate) usage: Usage,
     /// Of the task from its source on, as it was after this turn.
     pub(crate) diff: Option<DiffSummary>,
+    #[serde(default)]
+    pub(crate) verification: Option<Verification>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
 }

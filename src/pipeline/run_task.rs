@@ -13,14 +13,19 @@ use super::{
     checkpoint::Checkpoint,
     ending::failure_of,
     resume::{Attempt, Restarted, prepared},
-    stages::{agent, clean_up, collect, publish},
+    stages::{
+        agent, clean_up, collect, publish,
+        verify::{self, Left},
+    },
 };
 use crate::{
     brain::Outcome,
+    config::PullRequestWhen,
     db::{DbError, Decided, Ending, Unfinished},
     domain::{
         failure::{Failure, FailureKind},
         task::{Mode, Stage, Task},
+        verification::Verdict,
     },
 };
 
@@ -69,7 +74,7 @@ pub(super) async fn run_task(
         sleep(LAST_MOMENTS).await;
     };
     tokio::select! {
-        ending = wind_up(pipeline, &task, &checkpoint, decided, is_collected) => Some(ending),
+        ending = wind_up(pipeline, &task, &checkpoint, decided, is_collected, Tokens { cancel: &cancel, shutdown: &shutdown }) => ending,
         () = last_moments => None,
     }
 }
@@ -118,14 +123,22 @@ async fn try_once(
     agent::agent(pipeline, &attempt.task, checkpoint, &container, shutdown).await
 }
 
-/// From a decision to its end.
+/// What may break the checks off; the rest of the way listens to neither.
+#[derive(Clone, Copy)]
+struct Tokens<'a> {
+    cancel: &'a CancellationToken,
+    shutdown: &'a CancellationToken,
+}
+
+/// From a decision to its end. `None` when the server stops before.
 async fn wind_up(
     pipeline: &Pipeline,
     task: &Task,
     checkpoint: &Checkpoint,
     decided: Decided,
     is_collected: bool,
-) -> Ending {
+    Tokens { cancel, shutdown }: Tokens<'_>,
+) -> Option<Ending> {
     let Decided { mut ending, summary } = decided;
     if let Err(error) = clean_up::end_container(pipeline, task).await {
         tracing::error!(error = format!("{error:#}"), "cannot remove the container; the next start will");
@@ -138,8 +151,20 @@ async fn wind_up(
         }
     }
     let is_completed = matches!(ending, Ending::Completed);
+    let verified = if is_completed {
+        verify::verify(pipeline, task, checkpoint, cancel, shutdown).await.unwrap_or_else(|error| {
+            tracing::error!(error = format!("{error:#}"), "cannot store what the checks came to");
+            Left::NothingToDo
+        })
+    } else {
+        Left::NothingToDo
+    };
+    if verified == Left::ServerStops {
+        return None;
+    }
     if is_completed
         && (task.mode == Mode::Pr || has_pull_request(task))
+        && may_publish(pipeline, task, verified).await
         && let Err(error) = publish::publish(pipeline, task).await
     {
         tracing::error!(%error, "cannot store what publishing came to; the page of the task can ask for it again");
@@ -148,7 +173,21 @@ async fn wind_up(
     if !is_completed || !pipeline.publisher.may_be_asked(&task.id).await.unwrap_or(true) {
         clean_up::remove_snapshots(pipeline, &task.id).await;
     }
-    ending
+    Some(ending)
+}
+
+/// Whether the checks let a result be published by itself; the page can always ask for it.
+async fn may_publish(pipeline: &Pipeline, task: &Task, verified: Left) -> bool {
+    let why = match (verified, pipeline.config.checks.pull_request) {
+        (Left::Stopped, _) => "the checks were stopped",
+        (Left::Over(Verdict::Failed | Verdict::Incomplete), PullRequestWhen::Passed) => "not all checks passed",
+        _ => return true,
+    };
+    let message = format!("Not published by itself, for {why}. The page of the task can ask for it.");
+    if let Err(error) = pipeline.warn(task, message).await {
+        tracing::warn!(%error, "cannot say that nothing is published");
+    }
+    false
 }
 
 /// A further turn of a task that was published goes where the turn before went.

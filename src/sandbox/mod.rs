@@ -3,6 +3,7 @@
 //! One container a task: created, set up as root with a network of its own, cut off, watched, removed. Every call to
 //! the daemon is bounded. Removal is explicit and awaited; what a crash leaves is found again by its labels.
 
+mod checks;
 mod container;
 mod disk_watch;
 mod engine;
@@ -15,6 +16,7 @@ mod setup;
 mod spec;
 mod versions;
 
+pub(crate) use checks::CheckEnd;
 pub(crate) use container::{Container, Exit};
 pub(crate) use disk_watch::DiskUse;
 pub(crate) use engine::{Engine, EngineFacts};
@@ -22,7 +24,7 @@ pub(crate) use exit_proxy::{ExitProxy, ExitRules};
 pub(crate) use images::ImageOnDisk;
 pub(crate) use ownership::Ownership;
 pub(crate) use setup::{SetupEnd, SetupTimes};
-pub(crate) use spec::{CodeAccess, ContainerSpec, Network};
+pub(crate) use spec::{CodeAccess, ContainerSpec, Network, Purpose};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SandboxError {

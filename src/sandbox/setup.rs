@@ -43,6 +43,8 @@ const SETTLE_TIMEOUT: Duration = Duration::from_mins(2);
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// For the daemon to notice that a container is dead.
 const DEATH: Duration = Duration::from_secs(2);
+/// For the last output of a command that has ended.
+const LAST_WORDS: Duration = Duration::from_millis(300);
 /// How often a silent command is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -106,9 +108,17 @@ impl Container {
     pub(crate) async fn cut_off(&self, code_access: CodeAccess) -> Result<Interfaces, SandboxError> {
         let cut_off = async {
             self.cut_network().await?;
-            self.settle(code_access).await
+            self.look_and_settle(code_access).await
         };
-        let outcome = cut_off.await;
+        self.or_restarted(cut_off.await).await
+    }
+
+    /// Once more for a container that is cut off: ends what runs, gives the agent its trees, and proves that there is no network.
+    pub(crate) async fn settle(&self, code_access: CodeAccess) -> Result<Interfaces, SandboxError> {
+        self.or_restarted(self.look_and_settle(code_access).await).await
+    }
+
+    async fn or_restarted<T>(&self, outcome: Result<T, SandboxError>) -> Result<T, SandboxError> {
         match outcome {
             // Nothing can be proven of a container that is gone, and nothing needs to be.
             Err(SandboxError::NetworkNotCut(_) | SandboxError::Refused { .. })
@@ -123,7 +133,7 @@ impl Container {
 
     /// After the network was cut: ends what setup left running, gives the agent the trees it may write, and looks from
     /// inside whether a network is left. Fails closed.
-    async fn settle(&self, code_access: CodeAccess) -> Result<Interfaces, SandboxError> {
+    async fn look_and_settle(&self, code_access: CodeAccess) -> Result<Interfaces, SandboxError> {
         let user = spec::agent_user(&self.engine.shared).to_string();
         let mut command = vec![spec::EXECUTABLE, "agent", "settle", "--user", &user, spec::OUTPUT];
         if code_access == CodeAccess::ReadWrite {
@@ -157,7 +167,7 @@ impl Container {
     }
 
     /// Returns the exit code, or `None` when nothing came for as long as `silence` and it runs still.
-    async fn exec_as_root(
+    pub(super) async fn exec_as_root(
         &self,
         command: Vec<String>,
         environment: Vec<String>,
@@ -180,13 +190,19 @@ impl Container {
             client.start_exec(&exec.id, None).await.map_err(failed)?
         {
             let mut heard_at = Instant::now();
-            loop {
-                let chunk = match tokio::time::timeout(LOOK, stream.next()).await {
+            let mut over_at: Option<Instant> = None;
+            while over_at.is_none_or(|over| over.elapsed() < LAST_WORDS) {
+                let pause = if over_at.is_some() { LAST_WORDS } else { LOOK };
+                let chunk = match tokio::time::timeout(pause, stream.next()).await {
                     Ok(Some(chunk)) => chunk,
                     Ok(None) => break,
+                    Err(_) if over_at.is_some() => break,
                     Err(_) => match self.has_ended(&exec.id).await {
-                        // What it left running may hold the streams open for ever.
-                        Ok(true) => break,
+                        // What it left running may hold the streams open for ever; what it wrote itself may be on its way.
+                        Ok(true) => {
+                            over_at = Some(Instant::now());
+                            continue;
+                        }
                         Ok(false) if heard_at.elapsed() > silence => return Ok(None),
                         Ok(false) => continue,
                         // A daemon that is frozen says nothing, which is not the silence of the command. One that is gone

@@ -17,6 +17,7 @@ use crate::{config::AgentNetwork, domain::task_id::TaskId};
 #[derive(Debug, Clone)]
 pub(crate) struct ContainerSpec {
     pub(crate) task_id: TaskId,
+    pub(crate) purpose: Purpose,
     pub(crate) image: String,
     pub(crate) network: Network,
     pub(crate) code: PathBuf,
@@ -29,6 +30,16 @@ pub(crate) struct ContainerSpec {
     pub(crate) agent_command: Vec<String>,
     /// `NAME=value`; nothing secret ever.
     pub(crate) environment: Vec<String>,
+}
+
+/// What is to happen in the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An agent works in it.
+    Work,
+    /// The server runs checks in it, and ends what each leaves running. Only root may do that: so it starts as root, as with
+    /// setup, and the main process and each check step down.
+    Checks,
 }
 
 /// Whether there is a `setup.sh` that needs a network before the agent starts without one.
@@ -96,13 +107,15 @@ pub(super) fn container_body(
         network_mode: Some(network.unwrap_or("none").to_owned()),
         ..profile(shared)
     };
-    // With setup the container starts as root and the agent steps down by itself.
-    let user = if spec.network == Network::None {
+    if spec.network == Network::None {
         // Nothing is to be installed, so the image stays as it is. Scratch space counts as memory, and is smaller: a disk
         // that is full is easier to understand than a process that is gone.
         host.readonly_rootfs = Some(true);
         let options = format!("rw,exec,nosuid,nodev,mode=1777,size={}", shared.settings.memory_bytes / 2);
         host.tmpfs = Some(["/tmp", "/var/tmp"].map(|path| (path.to_owned(), options.clone())).into());
+    }
+    // With setup the container starts as root and the agent steps down by itself.
+    let user = if spec.network == Network::None && spec.purpose == Purpose::Work {
         user
     } else {
         let fence = (spec.network == Network::Bridge).then_some(&FENCE_CAPABILITY);

@@ -105,6 +105,7 @@ impl Reader {
                 instruction: self.value(task.instruction)?,
                 summary: self.value(task.summary)?,
                 failure: self.value(task.failure)?,
+                verification: self.value(task.verification)?,
                 feedback: None,
                 pull_request: task.pull_request.filter(|known| known.state == PullRequestState::Opened),
                 ..task

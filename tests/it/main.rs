@@ -26,6 +26,7 @@ mod models;
 mod official_clients;
 mod operations;
 mod other_agents;
+mod proof;
 mod publishing;
 #[expect(dead_code, reason = "some of its oddities are for the unit tests of `src/archive`")]
 mod raw_zip;

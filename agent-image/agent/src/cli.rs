@@ -28,7 +28,7 @@ use crate::settings::Settings;
 use crate::task::{Task, TaskSource};
 use crate::tools::Toolbox;
 use crate::workspace::Workspace;
-use crate::{outlet, ownership, settle, setup};
+use crate::{check, outlet, ownership, settle, setup};
 
 /// The run ended without a `finish`: the limit of iterations, a refusal or a reply that nobody understands.
 const ENDED_WITHOUT_FINISH: u8 = 2;
@@ -109,6 +109,8 @@ enum Chore {
     Relay(WorkArgs),
     /// Run a command of the setup phase with the system calls filtered: `setup -- PROGRAM ARGUMENT…`
     Setup(SetupArgs),
+    /// Run a command as the agent's shell would, as its user: `check --user UID:GID -- COMMAND`
+    Check(CheckArgs),
     /// Kill what setup left running, give the folders to the user, name the network interfaces
     Settle(Folders),
     /// Give the folders to the user
@@ -139,6 +141,14 @@ struct SetupArgs {
 }
 
 #[derive(Debug, Args)]
+struct CheckArgs {
+    #[arg(long, value_name = "UID:GID")]
+    user: User,
+    #[arg(last = true, value_name = "COMMAND", required = true)]
+    command: OsString,
+}
+
+#[derive(Debug, Args)]
 struct Folders {
     #[arg(long, value_name = "UID:GID")]
     user: User,
@@ -163,6 +173,7 @@ pub fn run(args: AgentArgs) -> ExitCode {
             complain(&problem);
             ExitCode::from(problem.exit_code())
         }
+        Some(Chore::Check(CheckArgs { user, command })) => fail(check::become_check(user, &command)),
         Some(Chore::Settle(Folders { user, folders })) => report(settle::settle(user, &folders)),
         Some(Chore::Memory) => report(Ok::<_, Infallible>(MemoryReport::now())),
         Some(Chore::Own(Folders { user, folders })) => report(ownership::own(user, &folders)),

@@ -3,10 +3,12 @@
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use rustix::fs::{Access, access};
-use tokio::process::Command;
+
+use crate::settings::AGENT_VARIABLES;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const SPARE_HOME: &str = "/tmp/home";
@@ -17,6 +19,14 @@ pub(crate) fn with_path(command: &mut Command) -> &mut Command {
         command.env("PATH", DEFAULT_PATH);
     }
     command
+}
+
+/// What every command of a task finds, whoever runs it; nothing of the agent's own.
+pub(crate) fn set_environment<'a>(command: &'a mut Command, home: &Path) -> &'a mut Command {
+    for variable in AGENT_VARIABLES {
+        command.env_remove(variable);
+    }
+    with_path(command).env("HOME", home).env("LANG", "C.UTF-8").env("TERM", "dumb")
 }
 
 /// bash where there is one: that is what models write for.

@@ -3,6 +3,7 @@
 //! The server depends on it for the wire types, the tool definitions and the `atelier agent` subcommand; it imports
 //! nothing of the server.
 
+mod check;
 pub mod cli;
 mod client;
 pub mod confine;

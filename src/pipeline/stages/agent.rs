@@ -15,7 +15,7 @@ use crate::{
     brain::{ChecksToRun, Critic, EditWay, Fallback, Outcome, Reach, Session, SessionSettings},
     config::{AgentNetwork, EditFormat},
     domain::{
-        check,
+        check::{self, CheckCommand, CheckOrigin},
         failure::{Failure, FailureKind},
         task::Task,
     },
@@ -130,13 +130,23 @@ fn checks(
     looking: &Looking,
     done: &CancellationToken,
 ) -> Option<ChecksToRun> {
-    let of_root = agents_files.get("AGENTS.md").map(String::as_str);
-    let commands = check::commands(&pipeline.config.agent.checks, of_root);
+    let commands: Vec<String> =
+        listed(pipeline, task, agents_files).into_iter().map(|(command, _)| command.into()).collect();
     if commands.is_empty() || !task.mode.changes_code() {
         return None;
     }
     let current_patch = current_patch(pipeline, task, before_and_after_setup, looking, done);
     Some(ChecksToRun { commands, current_patch })
+}
+
+/// All checks of a task. `AGENTS.md` counts as it came in, whatever the agent made of it.
+pub(super) fn listed(
+    pipeline: &Pipeline,
+    task: &Task,
+    agents_files: &BTreeMap<String, String>,
+) -> Vec<(CheckCommand, CheckOrigin)> {
+    let of_root = agents_files.get("AGENTS.md").map(String::as_str);
+    check::listed(&task.checks, of_root, &pipeline.config.checks.commands)
 }
 
 /// The model that goes on when the task's own is out of reach.

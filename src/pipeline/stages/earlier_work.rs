@@ -13,6 +13,7 @@ use crate::{
         failure::{Failure, FailureKind},
         task::Task,
         task_id::TaskId,
+        verification::LOGS,
     },
     git::{Snapshot, SnapshotError, Snapshots},
     pipeline::Pipeline,
@@ -72,6 +73,13 @@ fn keep_for_people(logs: &Path, id: &TaskId, turn: u32) -> io::Result<()> {
     fs::create_dir_all(&folder)?;
     let transcript = format!("finetuning_data/{id}.jsonl");
     let names = [("explanation.md", "explanation.md"), ("agent.log", "agent.log"), (&*transcript, "finetuning.jsonl")];
+    match fs::rename(logs.join(LOGS), folder.join(LOGS)) {
+        // Not there, or moved before.
+        Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty) => {
+            return Err(error);
+        }
+        _ => {}
+    }
     // The whole patch of a first turn is its own; the others have theirs already.
     let patch = (turn == 1).then_some(("diff.patch", "diff.patch"));
     for (from, to) in names.into_iter().chain(patch) {

@@ -1,5 +1,5 @@
-//! The stages of a task, a file each, in the order of their use: fetch, setup, agent, collect, publish, clean
-//! up.
+//! The stages of a task, a file each, in the order of their use: fetch, setup, agent, collect, verify, publish,
+//! clean up.
 
 pub(super) mod agent;
 mod aside;
@@ -10,4 +10,5 @@ mod exit;
 pub(super) mod fetch;
 pub(super) mod publish;
 pub(super) mod setup;
+pub(super) mod verify;
 mod watch;

@@ -25,10 +25,11 @@ use crate::{
         event::{EventBody, milliseconds},
         failure::{Failure, FailureKind},
         task::{Mode, Stage, Task},
+        verification,
     },
     git::{Snapshot, SnapshotLimits, Snapshots},
     pipeline::{Pipeline, checkpoint::Checkpoint},
-    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, SetupEnd, SetupTimes},
+    sandbox::{CodeAccess, Container, ContainerSpec, Network, Ownership, Purpose, SetupEnd, SetupTimes},
 };
 
 /// What is kept of the output of `setup.sh`.
@@ -41,7 +42,7 @@ pub(crate) async fn setup(
     fetched: &Fetched,
 ) -> anyhow::Result<(Container, Snapshot)> {
     let folder = pipeline.data_dir.task(&task.id);
-    let container = make_container(pipeline, task, fetched).await?;
+    let container = make_container(pipeline, task, fetched, Purpose::Work).await?;
     if fetched.setup_script.is_none() {
         pipeline.note(task, "There is no setup.sh; the container never had a network.").await?;
         return Ok((container, fetched.snapshot.clone()));
@@ -67,18 +68,23 @@ pub(crate) async fn renew(pipeline: &Pipeline, task: &Task, checkpoint: &Checkpo
         aside::put_aside(pipeline, task)?;
         let code = pipeline.data_dir.task(&task.id).code();
         bring(pipeline, task, &code, fetched.commit.clone()).await?;
-        let container = make_container(pipeline, task, fetched).await?;
+        let container = make_container(pipeline, task, fetched, Purpose::Work).await?;
         aside::return_into(pipeline, task).await?;
         container
     } else {
-        make_container(pipeline, task, fetched).await?
+        make_container(pipeline, task, fetched, Purpose::Work).await?
     };
     pipeline.db.enter_stage(&task.id, Stage::Agent).await?;
     Ok(container)
 }
 
 /// A container without network. If there is a `setup.sh`, it ran in there with one.
-async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> anyhow::Result<Container> {
+pub(super) async fn make_container(
+    pipeline: &Pipeline,
+    task: &Task,
+    fetched: &Fetched,
+    purpose: Purpose,
+) -> anyhow::Result<Container> {
     let folder = pipeline.data_dir.task(&task.id);
     prepare_folders(&folder, task).context("folders of the task")?;
     let access = match task.mode {
@@ -91,13 +97,15 @@ async fn make_container(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> 
         (Some(_), SetupNetwork::Bridge) => Network::Bridge,
         (Some(_), SetupNetwork::Proxied) => Network::Proxied,
     };
-    let container = start_container(pipeline, task, &container_spec(pipeline, task, &folder, network, access)).await?;
+    let spec = ContainerSpec { purpose, ..container_spec(pipeline, task, &folder, network, access) };
+    let container = start_container(pipeline, task, &spec).await?;
     if let Some(script) = &fetched.setup_script {
-        run_script(pipeline, task, script, &container).await?;
+        let log = setup_log(&pipeline.data_dir.task_logs(&task.id), purpose)?;
+        run_script(pipeline, task, script, &container, log).await?;
         let interfaces = container.cut_off(access).await?;
         pipeline.note(task, format!("Network cut; interfaces left: {}.", interfaces.0.join(", "))).await?;
     }
-    if pipeline.config.sandbox.agent_network == AgentNetwork::Proxied {
+    if purpose == Purpose::Work && pipeline.config.sandbox.agent_network == AgentNetwork::Proxied {
         let hosts: Vec<String> = hosts(pipeline, task).iter().map(ToString::to_string).collect();
         let listed = if hosts.is_empty() { "nothing: no host is listed".to_owned() } else { hosts.join(", ") };
         pipeline.note(task, format!("Through the server's proxy the agent reaches {listed}.")).await?;
@@ -125,6 +133,7 @@ async fn run_script(
     task: &Task,
     script: &SetupScript,
     container: &Container,
+    mut log: CappedLog,
 ) -> anyhow::Result<()> {
     let command = if script.is_executable {
         vec!["./setup.sh".to_owned()]
@@ -135,9 +144,6 @@ async fn run_script(
     };
     let silence = pipeline.config.agent.no_output_timeout;
     let times = SetupTimes { total: Duration::from_secs(task.limits.setup_timeout_s), silence };
-    let logs = pipeline.data_dir.task_logs(&task.id);
-    keep_earlier_log(&logs)?;
-    let mut log = CappedLog::create(&logs.join("setup.log"), MAX_SETUP_LOG)?;
     let started = Instant::now();
     let lines = LineCount::default();
     let exit = match pipeline.config.sandbox.setup_network {
@@ -212,6 +218,18 @@ async fn run_script(
     Err(Failure::new(kind, message).into())
 }
 
+/// Where the words of `setup.sh` go.
+fn setup_log(logs: &Path, purpose: Purpose) -> std::io::Result<CappedLog> {
+    let name = match purpose {
+        Purpose::Work => {
+            keep_earlier_log(logs)?;
+            "setup.log"
+        }
+        Purpose::Checks => verification::SETUP_LOG,
+    };
+    CappedLog::create(&logs.join(name), MAX_SETUP_LOG)
+}
+
 /// What an earlier attempt logged stays readable.
 fn keep_earlier_log(logs: &Path) -> std::io::Result<()> {
     let log = logs.join("setup.log");
@@ -248,6 +266,7 @@ fn container_spec(
     let iterations = u64::from(task.limits.max_steps).saturating_mul(20);
     ContainerSpec {
         task_id: task.id.clone(),
+        purpose: Purpose::Work,
         image: task.image.clone(),
         network,
         code: folder.code(),

@@ -1,5 +1,6 @@
 //! The API for programs. Handlers carry their description; `openapi` gathers it.
 
+mod check_body;
 pub(super) mod events;
 pub(super) mod export;
 pub(super) mod feedback;

@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
 
-use super::{pull_request::PullRequestBody, turn_body::TurnBody};
+use super::{
+    check_body::{CheckBody, VerificationBody},
+    pull_request::PullRequestBody,
+    turn_body::TurnBody,
+};
 use crate::{
     artifacts::{self, Artifact},
     blocking,
     domain::{
-        check::CheckRun,
         failure::Failure,
         feedback::Feedback,
         host_pattern::HostPattern,
@@ -83,10 +86,11 @@ pub(in crate::web) struct TaskBody {
     /// Where the explanation points to; left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     references: Option<Vec<ReferenceBody>>,
-    /// What the repository wants to have run, and how the agent's own last runs ended, at its end. The server has not
-    /// repeated them. Left out in lists.
+    /// What has to pass, as the server ran it itself, and what the agent claims of it. Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    checks: Option<Vec<CheckRun>>,
+    checks: Option<Vec<CheckBody>>,
+    /// What the server's own runs of the checks came to; null where it ran none.
+    verification: Option<VerificationBody>,
     /// Left out in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifacts: Option<Vec<ArtifactBody>>,
@@ -169,6 +173,7 @@ impl TaskBody {
             feedback: task.feedback,
             references: None,
             checks: None,
+            verification: task.verification.as_ref().map(VerificationBody::from),
             artifacts: None,
             pull_request: task.pull_request.map(PullRequestBody::from),
             created_at: task.created_at,
@@ -183,7 +188,8 @@ impl TaskBody {
         let found = blocking::run(move || artifacts::list(&folder)).await??;
         let artifacts = found.into_iter().map(|artifact| ArtifactBody::new(artifact, &task.id, base)).collect();
         let cost_unknown = state.config.llm.unknown_price_of(&task.model);
-        let checks = state.db.checks(&task.id).await?;
+        let claimed = state.db.checks(&task.id).await?;
+        let checks = CheckBody::all(task.verification.as_ref(), &claimed, &task.id, base);
         let references = state.db.references(&task.id).await?.into_iter().map(ReferenceBody::from).collect();
         let queue = match task.status {
             Status::Queued => Some(Waiting::of(state, &task).await?.into()),

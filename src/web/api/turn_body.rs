@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::check_body::VerificationBody;
 use crate::{
     data_dir::turn_folder,
     domain::{
@@ -35,6 +36,8 @@ pub(in crate::web) struct TurnBody {
     diff_url: Option<String>,
     /// Of everything that was changed from the source on, as it was after this turn.
     whole_diff: Option<DiffSummary>,
+    /// What the server's own runs of the checks came to.
+    verification: Option<VerificationBody>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -52,7 +55,8 @@ impl TurnBody {
 
     fn of(turn: Turn, is_one_of_several: bool, id: &TaskId, base: &BaseUrl) -> Self {
         let Turn { number, instruction, asked_at, own_diff, outcome } = turn;
-        let TurnOutcome { status, failure, summary, steps, usage, diff, started_at, finished_at } = outcome;
+        let TurnOutcome { status, failure, summary, steps, usage, diff, verification, started_at, finished_at } =
+            outcome;
         let patch = if is_one_of_several {
             turn_folder(id.as_str().as_ref(), number).join("diff.patch").display().to_string()
         } else {
@@ -69,6 +73,7 @@ impl TurnBody {
             diff: own_diff,
             diff_url: own_diff.map(|_| format!("{}/logs/{patch}", base.0)),
             whole_diff: diff,
+            verification: verification.as_ref().map(VerificationBody::from),
             created_at: asked_at,
             started_at,
             finished_at,

@@ -2,6 +2,7 @@
 
 pub(super) mod account;
 mod call;
+mod checks;
 pub(super) mod diff;
 mod explanation;
 pub(super) mod feedback;

@@ -62,8 +62,16 @@ impl NewPage<'_> {
 
     /// Errors at fields that are folded away must be seen.
     fn shows_options(&self) -> bool {
-        const OPTIONS: [&str; 7] =
-            ["model", "image", "max_steps", "max_tokens", "max_cost_usd", "setup_timeout_s", "task_timeout_s"];
+        const OPTIONS: [&str; 8] = [
+            "model",
+            "image",
+            "max_steps",
+            "max_tokens",
+            "max_cost_usd",
+            "setup_timeout_s",
+            "task_timeout_s",
+            "checks",
+        ];
         self.errors.iter().any(|error| OPTIONS.contains(&&*error.field))
     }
 }

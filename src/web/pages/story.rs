@@ -8,13 +8,12 @@ use serde_json::Value;
 
 use super::{
     call::{Call, CallBody, Cut, Outcome},
-    figures,
+    checks, figures,
     readings::{self, Readings},
     task_view::stage_word,
 };
 use crate::{
     domain::{
-        check::CheckStatus,
         event::{CritiqueDecision, Event, EventBody},
         pull_request::PullRequestState,
         task::Status,
@@ -256,18 +255,9 @@ fn mark(body: &EventBody) -> (Tone, String) {
             };
             (tone, text)
         }
-        EventBody::Checks { checks } => {
-            let of = |status| checks.iter().filter(|check| check.status == status).count();
-            let counts =
-                [CheckStatus::Passed, CheckStatus::Failed, CheckStatus::NotRun].map(|status| (of(status), status));
-            let counts: Vec<String> = counts
-                .into_iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, status)| format!("{count} {}", language::word(status.as_str())))
-                .collect();
-            let tone = if of(CheckStatus::Passed) == checks.len() { Tone::Note } else { Tone::Warning };
-            (tone, tr!("Checks, as the agent ran them: {counts}", counts = counts.join(", ")))
-        }
+        EventBody::Checks { checks: claimed } => checks::claimed(claimed),
+        EventBody::Verified { check, .. } => checks::verified(check),
+        EventBody::Verification { verification } => checks::over(verification),
         EventBody::Diff { diff } => {
             let text = tr!(
                 "Patch written: {files}, +{plus} −{minus}",

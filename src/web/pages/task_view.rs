@@ -6,6 +6,7 @@ use askama::Template;
 use jiff::Timestamp;
 
 use super::{
+    checks::ChecksView,
     diff::{PatchFile, file_view::FileView},
     explanation::Explanation,
     figures,
@@ -17,7 +18,6 @@ use super::{
 use crate::{
     artifacts, blocking,
     domain::{
-        check::CheckRun,
         event::{Event, EventBody},
         explanation::Block as TextBlock,
         feedback::Rating,
@@ -26,6 +26,7 @@ use crate::{
         source::Source,
         task::{Mode, Stage, Status, Task},
         task_id::TaskId,
+        verification::SETUP_LOG,
     },
     web::{AppState, error::WebError, language, logs, owners::Owners, reading::Reader, waiting::Waiting, words},
 };
@@ -46,7 +47,7 @@ pub(super) struct TaskView {
     pub(super) stages: Vec<StageView>,
     pub(super) explanation: Option<Explanation>,
     pub(super) pull_request: Option<PullRequestView>,
-    pub(super) checks: Vec<CheckRun>,
+    pub(super) checks: ChecksView,
     /// What the model was given of the repository's instructions.
     pub(super) instructions: Vec<Instructions>,
     /// That a limit in dollars cannot hold, and why.
@@ -92,6 +93,7 @@ pub(super) fn stage_word(stage: Stage) -> &'static str {
         Stage::Setup => tr!("Setup"),
         Stage::Agent => tr!("Agent"),
         Stage::Collect => tr!("Collect"),
+        Stage::Verify => tr!("Verify"),
         Stage::Publish => tr!("Publish"),
         Stage::CleanUp => tr!("Clean up"),
     }
@@ -130,6 +132,7 @@ impl TaskView {
             Some(_) => ChangedFiles::read(folder.clone(), reader).await?,
             None => None,
         };
+        let checks = ChecksView::of(&task, &checks, folder.clone(), &links).await?;
         let network = network::read(folder.clone(), reader).await?;
         let artifacts = blocking::run(move || artifacts::list(&folder)).await??;
         let owner = match reader {
@@ -242,6 +245,11 @@ impl TaskView {
         self.network.iter().filter(|host| host.refused > 0).count()
     }
 
+    /// Whether the clean copy for the checks had a `setup.sh` to run.
+    pub(super) fn has_setup_log(&self) -> bool {
+        self.artifacts.iter().any(|artifact| artifact.name == SETUP_LOG)
+    }
+
     /// Whether a page can show it.
     #[expect(clippy::unused_self, reason = "templates call methods")]
     pub(super) fn is_text(&self, artifact: &artifacts::Artifact) -> bool {
@@ -305,8 +313,12 @@ fn stages(outline: &[Event], task: &Task) -> Vec<StageView> {
             }
         }
     };
-    let is_published = |stage: &Stage| *stage != Stage::Publish || task.mode == Mode::Pr;
-    Stage::ALL.into_iter().filter(is_published).map(view).collect()
+    let is_shown = |stage: &Stage| match stage {
+        Stage::Verify => task.verification.is_some(),
+        Stage::Publish => task.mode == Mode::Pr,
+        _ => true,
+    };
+    Stage::ALL.into_iter().filter(is_shown).map(view).collect()
 }
 
 async fn why_it_waits(state: &AppState, task: &Task, reader: Reader) -> Result<String, WebError> {
@@ -332,6 +344,7 @@ pub(super) fn what_happens(event: &Event, task: &Task) -> String {
             Some(Stage::Setup) => tr!("Running setup.sh").to_owned(),
             Some(Stage::Agent) => tr!("The agent is at work").to_owned(),
             Some(Stage::Collect) => tr!("Collecting the results").to_owned(),
+            Some(Stage::Verify) => tr!("Running the checks on a clean copy").to_owned(),
             Some(Stage::Publish) => tr!("Publishing the result").to_owned(),
             Some(Stage::CleanUp) => tr!("Removing the container").to_owned(),
             None => tr!("Starting").to_owned(),

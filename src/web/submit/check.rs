@@ -4,6 +4,7 @@ use super::{FieldError, GitSource, Submission, Upload};
 use crate::{
     config::{Config, UnknownPrice},
     domain::{
+        check::{CheckCommand, MAX_CHECKS},
         host_pattern::HostPattern,
         limits::LimitsWish,
         model_name::ModelName,
@@ -45,16 +46,28 @@ pub(super) fn check(
     {
         note(FieldError::new("mode", &message));
     }
+    let checks = checks(submission.checks).map_err(&mut note);
     for error in limits(&submission.limits) {
         note(error);
     }
-    match (source, instruction, mode, model, image) {
-        (Ok(source), Ok(instruction), Ok(mode), Ok(model), Ok(image)) if errors.is_empty() => {
+    match (source, instruction, mode, model, image, checks) {
+        (Ok(source), Ok(instruction), Ok(mode), Ok(model), Ok(image), Ok(checks)) if errors.is_empty() => {
             let (limits, allow_hosts) = (submission.limits, Vec::new());
-            Ok(NewTask { owner, source, instruction, mode, model, image, limits, allow_hosts })
+            Ok(NewTask { owner, source, instruction, mode, model, image, limits, allow_hosts, checks })
         }
         _ => Err(errors),
     }
+}
+
+fn checks(given: Vec<String>) -> Result<Vec<CheckCommand>, FieldError> {
+    if given.len() > MAX_CHECKS {
+        return Err(FieldError::new(
+            "checks",
+            &format!("a task may have {MAX_CHECKS} of them; put more into a script"),
+        ));
+    }
+    let checks = given.into_iter().map(CheckCommand::try_from).collect::<Result<_, _>>();
+    checks.map_err(|error| FieldError::new("checks", &error))
 }
 
 fn source(git: Option<GitSource>, upload: Option<&Upload>, config: &Config) -> Result<Source, FieldError> {

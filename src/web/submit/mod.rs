@@ -39,6 +39,9 @@ pub(super) struct Submission {
     pub(super) image: Option<String>,
     #[serde(default)]
     pub(super) limits: LimitsWish,
+    /// Commands that have to pass, besides those of the repository and the server; at most 20. In a form: one a line.
+    #[serde(default)]
+    pub(super) checks: Vec<String>,
 }
 
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -132,6 +135,7 @@ pub(super) async fn again(
         image: Some(task.image),
         limits,
         allow_hosts,
+        checks: task.checks,
     };
     queue(state, new, upload).await
 }

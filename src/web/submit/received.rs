@@ -37,6 +37,8 @@ pub(in crate::web) struct Typed {
     pub(in crate::web) max_cost_usd: String,
     pub(in crate::web) setup_timeout_s: String,
     pub(in crate::web) task_timeout_s: String,
+    /// One a line.
+    pub(in crate::web) checks: String,
 }
 
 /// Room for an instruction of the greatest length in any encoding of a form.
@@ -88,6 +90,7 @@ impl Typed {
             "max_cost_usd" => &mut self.max_cost_usd,
             "setup_timeout_s" => &mut self.setup_timeout_s,
             "task_timeout_s" => &mut self.task_timeout_s,
+            "checks" => &mut self.checks,
             _ => return None,
         })
     }
@@ -119,6 +122,7 @@ impl Typed {
             model: given(&self.model),
             image: given(&self.image),
             limits: self.limits()?,
+            checks: self.checks.lines().filter_map(given).collect(),
         })
     }
 

@@ -72,7 +72,7 @@ async fn a_task_of_mode_pr_becomes_a_branch_and_a_draft_on_every_forge() {
             .set("server.public_url", "http://127.0.0.1")
             .set("forge.mine.author_name", "Ada")
             .set("forge.mine.author_email", "ada@example.org")
-            .set("agent.checks", vec!["grep hello greeting.txt".to_owned()]);
+            .set("checks.commands", vec!["grep hello greeting.txt".to_owned()]);
         let (atelier, _model) = server(settings, &format!("{MEND} && grep hello greeting.txt"), LAST_WORD).await;
         let task = submit(&atelier, &forge, "pr").await;
         let ended = task.completed().await;
@@ -89,7 +89,12 @@ async fn a_task_of_mode_pr_becomes_a_branch_and_a_draft_on_every_forge() {
         assert_eq!(pulls.len(), 1, "{kind:?}");
         let pull = &pulls[0];
         assert_eq!((&*pull.head, &*pull.base, &*pull.title, pull.draft), (&*branch, "main", "Mend the greeting", true));
-        for words in ["It said `helo`; now it says hello.", "### Checks", "grep hello greeting.txt", "/tasks/"] {
+        for words in [
+            "It said `helo`; now it says hello.",
+            "All of them passed, run by Atelier",
+            "- passed: `grep hello greeting.txt`",
+            "/tasks/",
+        ] {
             assert!(pull.body.contains(words), "{words}: {}", pull.body);
         }
         assert!(!pull.body.contains("Title:"), "{}", pull.body);
@@ -103,7 +108,7 @@ async fn a_task_of_mode_pr_becomes_a_branch_and_a_draft_on_every_forge() {
         let page = atelier.get(&format!("/tasks/{}", task.id)).await.text().await.unwrap();
         assert!(page.contains(known["url"].as_str().unwrap()) && page.contains("Publish again"), "{page}");
         let stages: Vec<_> = task.events_of("stage").await.into_iter().map(|event| event["stage"].clone()).collect();
-        assert_eq!(json!(stages), json!(["fetch", "setup", "agent", "collect", "publish", "clean_up"]));
+        assert_eq!(json!(stages), json!(["fetch", "setup", "agent", "collect", "verify", "publish", "clean_up"]));
         assert!(!task.log("diff.patch").await.is_empty());
     }
 }

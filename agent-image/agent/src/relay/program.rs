@@ -25,7 +25,8 @@ pub(super) async fn run(
 ) -> Result<u8, RelayError> {
     let (program, arguments) = relay.words.split_first().map(|(first, rest)| (first.clone(), rest)).unwrap_or_default();
     let mut command = Command::new(&program);
-    with_path(&mut command)
+    with_path(command.as_std_mut());
+    command
         .args(arguments)
         .env("MCP_SERVER_URL", format!("http://localhost:{port}"))
         .env("TASK_FILE", &relay.task_file)

@@ -9,10 +9,10 @@ use tokio::process::Command;
 use super::command_policy::{Permitted, judge};
 use super::command_process::{self, Ending};
 use super::{ToolError, object};
-use crate::environment::{home, shell, with_path};
+use crate::environment::{home, set_environment, shell};
 use crate::orphans::OwnChildren;
 use crate::proxy::Proxy;
-use crate::settings::{AGENT_VARIABLES, CommandSettings};
+use crate::settings::CommandSettings;
 use crate::wire::Object;
 use crate::workspace::Workspace;
 
@@ -92,15 +92,8 @@ impl<'a> CommandRunner<'a> {
                 command
             }
         };
-        for variable in AGENT_VARIABLES {
-            command.env_remove(variable);
-        }
-        with_path(&mut command)
-            .env("HOME", &self.home)
-            .env("LANG", "C.UTF-8")
-            .env("TERM", "dumb")
-            .envs(self.proxy.variables())
-            .current_dir(directory);
+        set_environment(command.as_std_mut(), &self.home);
+        command.envs(self.proxy.variables()).current_dir(directory);
         command
     }
 }

@@ -24,7 +24,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::{figures, links::TaskLinks, page, remarks::Said};
+use super::{checks, figures, links::TaskLinks, page, remarks::Said};
 use crate::{
     blocking,
     diff::FileEntry,
@@ -76,6 +76,8 @@ struct DiffPage {
     id: TaskId,
     links: TaskLinks,
     title: String,
+    /// What the server's own runs of the checks came to, for the whole patch.
+    checks: Option<String>,
     layout: Layout,
     files: String,
     insertions: u64,
@@ -139,6 +141,7 @@ pub(in crate::web) async fn get(
     let title = title(&state, &task, turn).await?;
     let answer = page(&DiffPage {
         title: reader.text(&title).into_owned(),
+        checks: task.verification.as_ref().filter(|_| turn.is_none()).map(checks::verdict),
         layout,
         files: tr_count!(files.len() + patch.contents.left_out, "{n} changed file", "{n} changed files"),
         insertions: whole.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
