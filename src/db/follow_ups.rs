@@ -73,6 +73,23 @@ impl Db {
         .await
     }
 
+    /// Completed tasks that were told something the model has not read: they go on with it.
+    pub(crate) async fn completed_with_unread(&self) -> Result<Vec<TaskId>, DbError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare(
+                "SELECT DISTINCT id FROM follow_ups JOIN tasks ON id = task_id
+                 WHERE read_at_step IS NULL AND status = 'completed' ORDER BY position",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut ids = Vec::new();
+            while let Some(row) = rows.next()? {
+                ids.push(word(row.get(0)?)?);
+            }
+            Ok(ids)
+        })
+        .await
+    }
+
     /// What the model has not read yet.
     pub(crate) async fn unread(&self, id: &TaskId) -> Result<Vec<FollowUp>, DbError> {
         let id = id.clone();

@@ -92,6 +92,14 @@ impl Queue {
         Ok(None)
     }
 
+    /// At the start: a server that was killed between the end of a task and this left what was said last unread.
+    pub(super) async fn go_on_with_all_unread(&self) -> Result<(), DbError> {
+        for id in self.db().completed_with_unread().await? {
+            self.go_on_with_unread(&id).await?;
+        }
+        Ok(())
+    }
+
     /// A task that was completed while somebody said more goes on with that, if its limits let it.
     pub(super) async fn go_on_with_unread(&self, id: &TaskId) -> Result<(), DbError> {
         let task = self.db().task(id).await?;

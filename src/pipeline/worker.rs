@@ -31,6 +31,9 @@ pub(crate) async fn run(pipeline: Pipeline, shutdown: CancellationToken) {
         Ok(unfinished) => unfinished.into_iter().for_each(|task| start(task, slots.clone().try_acquire_owned().ok())),
         Err(error) => tracing::error!(%error, "cannot read the tasks of the last run; the next start will"),
     }
+    if let Err(error) = pipeline.queue.go_on_with_all_unread().await {
+        tracing::error!(%error, "what was said to tasks as they ended waits for the next start, or for somebody to go on");
+    }
     while let Some((task, slot)) = next(&pipeline, &slots, &shutdown).await {
         start(task, Some(slot));
     }

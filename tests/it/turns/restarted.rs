@@ -63,3 +63,30 @@ async fn what_was_said_to_a_running_task_is_there_after_a_kill() {
     let told = atelier.get_json(&format!("/api/tasks/{id}/messages")).await;
     assert_eq!(told["messages"][0]["read_at_step"], json!(2));
 }
+
+#[tokio::test]
+async fn a_task_that_was_completed_with_something_unread_goes_on_at_the_start() {
+    let model = ModelServer::start().await;
+    model.will(run("until [ -e /app/output/go ]; do sleep 0.05; done"));
+    model.will(Reply::text("Done."));
+    let mut atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
+    let id = atelier.submit_zip(Zip::new().file("a", "a"), "Go.", &[]).await.id;
+    atelier.task(&id).wait_until("the command", |task| task["steps"] == 1).await;
+    tell(&atelier, &id, "And one thing more.").await;
+    std::fs::write(atelier.data_dir().join("tasks").join(&id).join("output/go"), "").unwrap();
+    completed(&atelier, &id, 1).await;
+    assert_eq!(model.received().len(), 2);
+
+    // As a kill leaves it that comes after the end was stored and before the task goes on: nobody can aim that well.
+    let unread = |data_dir: &std::path::Path| {
+        let database = rusqlite::Connection::open(data_dir.join("atelier.db")).unwrap();
+        assert_eq!(database.execute("UPDATE follow_ups SET read_at_step = NULL", []).unwrap(), 1);
+    };
+    model.will(Reply::text("Did that, too."));
+    atelier.change_while_stopped(unread).await;
+
+    wait_for("the question of the second turn", || model.received().len() == 3).await;
+    completed(&atelier, &id, 2).await;
+    let said = model.received().last().unwrap().body["messages"].as_array().unwrap().last().unwrap().to_string();
+    assert!(said.contains("And one thing more."), "{said}");
+}
