@@ -3,7 +3,7 @@
 use super::{memory::State, request::StepError, session::Session};
 use crate::domain::{
     failure::{Failure, FailureKind},
-    limits::Limits,
+    limits::{Limits, Reached},
     person::Scope,
     usage::Usage,
 };
@@ -27,26 +27,15 @@ impl Session {
 
 /// The limit of the task that is reached, if one is. Asked before each paid call, so a limit is overstepped by one answer at most.
 pub(crate) fn reached(limits: &Limits, steps: u32, usage: Usage) -> Option<Failure> {
+    let message = match limits.reached(steps, usage).into_iter().next()? {
+        Reached::Steps => format!("The model used all {} steps without finishing.", limits.max_steps),
+        Reached::Tokens => {
+            format!("The model used {} tokens of {} without finishing.", usage.tokens(), limits.max_tokens)
+        }
+        Reached::Cost { usd } => format!("The task cost ${usd:.2}, its limit is ${:.2}.", limits.max_cost_usd),
+    };
     let kept = "The work so far is kept; start again with a higher limit, or with a smaller instruction.";
-    if steps >= limits.max_steps {
-        return Some(Failure::new(
-            FailureKind::BudgetExceeded,
-            format!("The model used all {} steps without finishing. {kept}", limits.max_steps),
-        ));
-    }
-    if usage.tokens() >= limits.max_tokens {
-        return Some(Failure::new(
-            FailureKind::BudgetExceeded,
-            format!("The model used {} tokens of {} without finishing. {kept}", usage.tokens(), limits.max_tokens),
-        ));
-    }
-    match usage.cost_usd {
-        Some(cost) if cost >= limits.max_cost_usd && cost > 0.0 => Some(Failure::new(
-            FailureKind::BudgetExceeded,
-            format!("The task cost ${cost:.2}, its limit is ${:.2}. {kept}", limits.max_cost_usd),
-        )),
-        _ => None,
-    }
+    Some(Failure::new(FailureKind::BudgetExceeded, format!("{message} {kept}")))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::usage::Usage;
+
 /// The limits a task runs under, fixed when it is submitted.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub(crate) struct Limits {
@@ -28,7 +30,23 @@ pub(crate) struct LimitsWish {
     pub(crate) task_timeout_s: Option<u64>,
 }
 
+/// A limit of the whole task that is used up.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Reached {
+    Steps,
+    Tokens,
+    Cost { usd: f64 },
+}
+
 impl Limits {
+    /// What is used up of these. A task that costs nothing has no limit of cost.
+    pub(crate) fn reached(&self, steps: u32, usage: Usage) -> Vec<Reached> {
+        let cost = usage.cost_usd.filter(|cost| *cost > 0.0 && *cost >= self.max_cost_usd);
+        let steps = (steps >= self.max_steps).then_some(Reached::Steps);
+        let tokens = (usage.tokens() >= self.max_tokens).then_some(Reached::Tokens);
+        [steps, tokens, cost.map(|usd| Reached::Cost { usd })].into_iter().flatten().collect()
+    }
+
     /// These limits with what was wished in their place.
     pub(crate) fn with(self, wish: LimitsWish) -> Self {
         Self {

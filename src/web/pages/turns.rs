@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::{figures, links::TaskLinks};
 use crate::{
     domain::{
-        limits::LimitsWish,
+        limits::{LimitsWish, Reached},
         patch::DiffSummary,
         task::{Status, Task},
         task_id::TaskId,
@@ -113,35 +113,28 @@ impl FollowUpForm {
 
 /// As much again as a new task may have.
 fn raises(state: &AppState, task: &Task) -> Vec<Raise> {
-    let (limits, more, used) = (task.limits, state.config.agent.limits, task.usage);
-    let mut raises = Vec::new();
-    if task.steps >= limits.max_steps {
-        let (least, value) = (task.steps + 1, task.steps.saturating_add(more.max_steps));
-        raises.push(Raise {
+    let (more, used) = (state.config.agent.limits, task.usage);
+    let raise = |reached| match reached {
+        Reached::Steps => Raise {
             name: "max_steps",
             label: tr!("Steps"),
-            least: least.to_string(),
-            value: value.to_string(),
-        });
-    }
-    if used.tokens() >= limits.max_tokens {
-        let (least, value) = (used.tokens() + 1, used.tokens().saturating_add(more.max_tokens));
-        raises.push(Raise {
+            least: (task.steps + 1).to_string(),
+            value: task.steps.saturating_add(more.max_steps).to_string(),
+        },
+        Reached::Tokens => Raise {
             name: "max_tokens",
             label: tr!("Tokens"),
-            least: least.to_string(),
-            value: value.to_string(),
-        });
-    }
-    if let Some(cost) = used.cost_usd.filter(|cost| *cost > 0.0 && *cost >= limits.max_cost_usd) {
-        raises.push(Raise {
+            least: (used.tokens() + 1).to_string(),
+            value: used.tokens().saturating_add(more.max_tokens).to_string(),
+        },
+        Reached::Cost { usd } => Raise {
             name: "max_cost_usd",
             label: tr!("Dollars"),
-            least: format!("{:.2}", cost + 0.01),
-            value: format!("{:.2}", cost + more.max_cost_usd),
-        });
-    }
-    raises
+            least: format!("{:.2}", usd + 0.01),
+            value: format!("{:.2}", usd + more.max_cost_usd),
+        },
+    };
+    task.limits.reached(task.steps, used).into_iter().map(raise).collect()
 }
 
 fn words(obstacle: Obstacle) -> &'static str {
