@@ -178,6 +178,30 @@ async fn what_is_said_while_it_runs_is_read_with_the_next_step_and_before_the_en
 }
 
 #[tokio::test]
+async fn the_diff_of_one_turn_shows_no_image_of_another_file() {
+    const IMAGE: &str =
+        "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAEklEQVR4nGM4wcCAFWEXHbQSALvlMgGxhdU2AAAAAElFTkSuQmCC";
+    let model = ModelServer::start().await;
+    model.will(run(&format!("echo {IMAGE} | base64 -d > a.png")));
+    model.will(Reply::text("First."));
+    model.will(run("head -c 99 /dev/zero > b.png"));
+    model.will(Reply::text("Second."));
+    let atelier = Atelier::start_with(Settings::new().model("openai", &model.url())).await;
+    let id = atelier.submit_zip(Zip::new().file("a", "a"), "Draw.", &[]).await.id;
+    atelier.task(&id).completed().await;
+    tell(&atelier, &id, "Draw nothing.").await;
+    completed(&atelier, &id, 2).await;
+
+    // b.png is the first file of the turn, a.png the first of the whole, and an image.
+    let page = async |query: &str| atelier.get(&format!("/tasks/{id}/diff{query}")).await.text().await.unwrap();
+    for (query, has_image) in [("", true), ("?turn=2", false), ("/files/1", true), ("/files/1?turn=2", false)] {
+        let page = page(query).await;
+        assert!(page.contains("b.png") || has_image, "{query}: {page}");
+        assert_eq!(page.contains("/diff/files/1/after"), has_image, "{query}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn a_turn_waits_behind_what_was_there_before_it() {
     let model = ModelServer::start().await;
     model.will(Reply::text("First."));

@@ -109,7 +109,7 @@ pub(in crate::web) async fn get(
         };
         let from = wanted.min(entry.rows.saturating_sub(1)) / PIECE_ROWS * PIECE_ROWS;
         let piece = opened.piece(n, from, PIECE_ROWS, Instant::now() + PATIENCE)?;
-        let images = Images::of(&source, entry);
+        let images = query.turn.is_none().then(|| Images::of(&source, entry)).flatten();
         Ok(Some((opened, piece, images)))
     });
     let (opened, piece, images) = read.await??.ok_or(WebError::NotFound)?;

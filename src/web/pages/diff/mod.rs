@@ -120,7 +120,7 @@ pub(in crate::web) async fn get(
     let turn = query.turn;
     let read = blocking::run(move || -> std::io::Result<Option<(PatchFile, Vec<Content>, bool)>> {
         let Some(patch) = PatchFile::open(&logs, reader)? else { return Ok(None) };
-        let contents = contents(&patch, first, &folder.source())?;
+        let contents = contents(&patch, first, turn.is_none().then(|| folder.source()).as_deref())?;
         // Nobody has looked through all files for secrets: they are not for visitors.
         let has_result = turn.is_none() && !reader.is_visitor() && result_zip::can_be_made(&folder);
         Ok(Some((patch, contents, has_result)))
@@ -191,13 +191,14 @@ fn command(base: &BaseUrl, links: &TaskLinks, name: &str) -> String {
     format!("curl -fsS {login}{}{}/{name} | git apply", base.0, links.files)
 }
 
-/// The lines of the first files, and of those after them that still fit; for each file of the page.
-fn contents(patch: &PatchFile, first: usize, source: &Path) -> std::io::Result<Vec<Content>> {
+/// The lines of the first files, and of those after them that still fit; for each file of the page. Images as they were and
+/// are come from `source`, which has none of between two turns.
+fn contents(patch: &PatchFile, first: usize, source: Option<&Path>) -> std::io::Result<Vec<Content>> {
     let (mut room, deadline) = (ROWS, Instant::now() + PATIENCE);
     let shown = patch.contents.files.iter().zip(1..).skip(first - 1).take(FILES);
     let of_file = |(file, n): (&FileEntry, usize)| {
         let now = !is_large(file) && file.rows <= room && Instant::now() < deadline;
-        let images = Images::of(source, file);
+        let images = source.and_then(|source| Images::of(source, file));
         if !now || file.rows == 0 {
             return Ok(Content { slots: Slot::later(file.rows, PIECE_ROWS), images });
         }
