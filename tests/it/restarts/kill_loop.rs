@@ -1,8 +1,8 @@
-//! Tasks of every kind run while the server is killed at random moments, `$ATELIER_KILLS` times (25 when not set). After
+//! Tasks of every kind run, and some go on after their end, while the server is killed at random moments, `$ATELIER_KILLS` times (25 when not set). After
 //! each start and at the end the invariants hold. The program that is measured by hand is this test with a larger number.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::Write,
     path::Path,
     sync::{Arc, Mutex},
@@ -24,6 +24,9 @@ const KINDS: [&str; 6] = ["zip", "zip-setup", "git", "git-setup", "analyze", "pr
 const SETUP: &str = "#!/bin/sh\nsleep 0.2\necho once >> set-up\n";
 /// What a task that was not given up leaves in its trace, whatever happened to the server.
 const WORK: [&str; 4] = ["step-0", "step-1a", "step-1b", "step-2"];
+
+/// The instruction of a second turn.
+const AGAIN: &str = "Once more, please.";
 
 /// When which question was asked: by task and step.
 type Asked = Arc<Mutex<HashMap<(String, String), Vec<Instant>>>>;
@@ -54,7 +57,7 @@ async fn f04_to_f10_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
         .allow_host("127.0.0.1");
     let mut atelier = Atelier::start_with(settings).await;
     let (mut accepted, mut killed_at, mut killed_in) = (Vec::new(), Vec::new(), BTreeMap::<String, usize>::new());
-    let mut ended = HashMap::new();
+    let (mut ended, mut went_on) = (HashMap::new(), BTreeSet::new());
     for _ in 0..kills {
         let waiting = atelier.get_json("/api/tasks?status=queued&limit=100").await["tasks"].as_array().unwrap().len();
         for _ in waiting..3 {
@@ -70,6 +73,7 @@ async fn f04_to_f10_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
         }
         atelier.start_again().await;
         check(&atelier, &mut ended).await;
+        go_on(&atelier, &accepted, &mut went_on).await;
     }
     let mut published = Vec::new();
     let mut endings = BTreeMap::<String, usize>::new();
@@ -80,7 +84,12 @@ async fn f04_to_f10_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
         let ending = end["error"]["kind"].as_str().unwrap_or("completed");
         *endings.entry(ending.to_owned()).or_default() += 1;
         match ending {
-            "completed" => assert_eq!(trace(&atelier, id, kind).await, expected(kind), "{kind} {id}"),
+            "completed" => {
+                let (mut expected, turn) = (expected(kind), 1 + u64::from(went_on.contains(id)));
+                expected.extend(went_on.contains(id).then_some("again"));
+                assert_eq!(trace(&atelier, id, kind).await, expected, "{kind} {id}");
+                assert_eq!(end["turn"], turn, "{kind} {id}: {end:#}");
+            }
             "server_restarted" => {}
             other => panic!("{kind} {id} ended as {other}: {end:#}"),
         }
@@ -115,9 +124,10 @@ async fn f04_to_f10_killed_at_random_nothing_is_lost_and_nothing_happens_twice()
     let again = questions - asked.lock().unwrap().len();
     let _ = writeln!(
         std::io::stderr(),
-        "kill loop: {kills} kills, {} tasks {endings:?}, running tasks at the kills {killed_in:?}, {questions} questions, {again} of \
+        "kill loop: {kills} kills, {} tasks, {} of which went on, {endings:?}, running tasks at the kills {killed_in:?}, {questions} questions, {again} of \
          them asked again",
-        accepted.len()
+        accepted.len(),
+        went_on.len()
     );
 }
 
@@ -126,8 +136,14 @@ fn play(request: &Received, asked: &Asked) -> Reply {
     let text = request.body.to_string();
     let task = text.split("kill-loop-").nth(1).unwrap().split(['.', '\\']).next().unwrap().to_owned();
     let is_critic = request.body["tools"].to_string().contains("verdict");
+    let is_again = text.contains(AGAIN);
     let step = match request.body["messages"].as_array() {
+        _ if is_critic && is_again => "critic again".to_owned(),
         _ if is_critic => format!("critic {}", text.contains("+revised")),
+        Some(messages) if is_again => {
+            let told = messages.iter().rposition(|message| message["content"].to_string().contains(AGAIN)).unwrap();
+            format!("again {}", messages[told..].iter().filter(|message| message["role"] == "assistant").count())
+        }
         messages => messages.unwrap().iter().filter(|message| message["role"] == "assistant").count().to_string(),
     };
     asked.lock().unwrap().entry((task.clone(), step.clone())).or_default().push(Instant::now());
@@ -135,7 +151,10 @@ fn play(request: &Received, asked: &Asked) -> Reply {
     let add =
         |line: &str| json!({ "command": format!("echo {line} >> {trace}; sleep 0.0{}", rand::random_range(0..9)) });
     let reply = match step.as_str() {
-        "critic true" => Reply::text("").tool_call("verdict", json!({"decision": "accept", "comments": ""})),
+        "again 0" => Reply::text("").tool_call("run_command", add("again")),
+        "critic true" | "critic again" => {
+            Reply::text("").tool_call("verdict", json!({"decision": "accept", "comments": ""}))
+        }
         "critic false" => Reply::text("").tool_call("verdict", json!({"decision": "revise", "comments": "Revise it."})),
         "0" => Reply::text("").tool_call("run_command", add(WORK[0])),
         "1" => Reply::text("").tool_call("run_command", add(WORK[1])).tool_call("run_command", add(WORK[2])),
@@ -171,6 +190,26 @@ fn expected(kind: &str) -> Vec<&'static str> {
     WORK.into_iter().chain(revised).collect()
 }
 
+/// Tells one task that has completed to go on, as somebody does who has read it; twice, as somebody does who heard no answer.
+async fn go_on(atelier: &Atelier, accepted: &[String], went_on: &mut BTreeSet<String>) {
+    let completed = atelier.get_json("/api/tasks?status=completed&limit=100").await;
+    let may = |task: &&Value| {
+        let id = task["id"].as_str().unwrap();
+        let kind = accepted.iter().position(|known| known == id).map(|number| KINDS[number % KINDS.len()]);
+        kind.is_some_and(|kind| kind != "analyze" && kind != "pr") && !went_on.contains(id)
+    };
+    let Some(id) = completed["tasks"].as_array().unwrap().iter().find(may).map(|task| task["id"].as_str().unwrap())
+    else {
+        return;
+    };
+    for _ in 0..2 {
+        let request = atelier.request(reqwest::Method::POST, &format!("/api/tasks/{id}/messages"));
+        let answer = request.header("Idempotency-Key", "again").json(&json!({ "text": AGAIN })).send().await.unwrap();
+        assert_eq!(answer.status(), 201, "{}", answer.text().await.unwrap());
+    }
+    went_on.insert(id.to_owned());
+}
+
 /// The lines that the tool calls of a task left.
 async fn trace(atelier: &Atelier, id: &str, kind: &str) -> Vec<String> {
     if kind == "analyze" {
@@ -198,10 +237,10 @@ async fn check(atelier: &Atelier, ended: &mut HashMap<String, Value>) {
     assert_eq!(report, "ok");
     let tasks = atelier.get_json("/api/tasks?limit=100").await;
     for task in tasks["tasks"].as_array().unwrap() {
-        let end = json!([task["status"], task["error"], task["finished_at"], task["summary"]]);
+        let end = json!([task["turn"], task["status"], task["error"], task["finished_at"], task["summary"]]);
         if task["finished_at"].is_null() {
             assert!(matches!(task["status"].as_str(), Some("queued" | "running")), "{task}");
-        } else if let Some(before) = ended.insert(task["id"].to_string(), end.clone()) {
+        } else if let Some(before) = ended.insert(format!("{} {}", task["id"], task["turn"]), end.clone()) {
             assert_eq!(before, end, "a task that had ended changed");
         }
     }
