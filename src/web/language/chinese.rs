@@ -289,6 +289,7 @@ pub(super) const TEXTS: &[(&str, &str)] = &[
     ("The archive could not be unpacked.", "压缩包无法解开。"),
     ("The archive is larger than {limit} bytes, the limit set by [source] max_zip_bytes.", "压缩包大于 {limit} 字节，这是 [source] max_zip_bytes 设置的上限。"),
     ("The changes of the task are kept no longer ([retention] uploads_days), so no commit can be made of them. diff.patch may still be there.", "任务的改动已不再保留（[retention] uploads_days），无法生成提交。diff.patch 可能还在。"),
+    ("The copy was ready after {time}.", "副本在 {time} 后就绪。"),
     ("The disk of the server is full.", "服务器的磁盘已满。"),
     ("The disk of the server is nearly full: {free} MB are free, {reserve} MB are kept in reserve. Tasks start by themselves once there is room.", "服务器磁盘将满：可用 {free} MB，保留 {reserve} MB。腾出空间后任务自动开始。"),
     ("The explanation has {all} to lines of the code, all of them right", "说明中有 {all}指向代码行，全部正确"),

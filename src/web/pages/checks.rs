@@ -23,6 +23,8 @@ pub(super) struct ChecksView {
     /// The server's word on all of them; empty where it ran none.
     pub(super) verdict: Option<(&'static str, String)>,
     pub(super) problem: Option<String>,
+    /// How long the clean copy took, `setup.sh` included.
+    pub(super) prepared: Option<String>,
     /// The page of what `setup.sh` wrote for the clean copy.
     pub(super) setup_log: Option<String>,
 }
@@ -61,6 +63,7 @@ impl ChecksView {
         });
         Ok(Self {
             rows: rows.collect(),
+            prepared: verification.prepared_ms.map(figures::milliseconds),
             setup_log: verification.prepared_ms.map(|_| links.log(SETUP_LOG)),
             verdict: Some((class(verification.verdict()), verdict(&verification))),
             problem: verification.problem,

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{checks, seen, server};
 use crate::{
-    harness::{Settings, Zip, containers_of},
+    harness::{AfterStop, SMALL_IMAGE, SecondDocker, Settings, Zip, containers_of},
     restarts::wait_for,
 };
 
@@ -91,4 +91,28 @@ async fn checks_that_take_too_long_together_are_ended() {
     let statuses: Vec<_> = seen(&ended).into_iter().map(|(_, status)| status).collect();
     assert_eq!(statuses, ["passed", "timed_out", "not_run"]);
     assert!(ended["verification"]["problem"].as_str().unwrap().contains("total_timeout_s"), "{ended:#}");
+}
+
+#[tokio::test]
+async fn f12_docker_restarts_while_the_checks_run_and_they_begin_anew() {
+    let mut docker = SecondDocker::start(AfterStop::TheyEnd).await;
+    let settings = checks(&["cat a", "echo begun; sleep 3; echo over"])
+        .set("sandbox.image", SMALL_IMAGE)
+        .environment("DOCKER_HOST", &docker.host());
+    let (atelier, model) = server(settings, "echo new >> a").await;
+    let id = atelier.submit_zip(Zip::new().file("a", "old\n"), "Make it new.", &[]).await.id;
+    runs(&atelier.data_dir(), &id, 2).await;
+    docker.stop().await;
+    docker.start_again().await;
+
+    let task = atelier.task(&id);
+    let ended = task.completed().await;
+    assert_eq!(ended["verification"]["verdict"], "passed", "{ended:#}");
+    assert_eq!(task.log("checks/1.log").await, "old\nnew\n");
+    assert_eq!(task.log("checks/2.log").await, "begun\nover\n");
+    assert_eq!(model.received().len(), 3);
+    let warnings = task.events_of("warning").await;
+    let is_told =
+        |event: &serde_json::Value| event["message"].as_str().unwrap().contains("begin anew once Docker answers");
+    assert!(warnings.iter().any(is_told), "{warnings:#?}");
 }

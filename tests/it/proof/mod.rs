@@ -9,6 +9,7 @@ use crate::{
     git_server::GitServer,
     harness::{Atelier, Settings, Task, Zip, commit_all},
     model_server::{ModelServer, Reply},
+    terminal::{atelier_with, short_folder, text},
 };
 
 /// A server whose model has this run in one command, and then claims that all is well, however often it is sent back.
@@ -245,4 +246,33 @@ async fn a_shared_page_shows_the_proof_without_what_looks_like_a_secret() {
     assert!(shared.contains("Run by the server: 1 passed") && shared.contains("cat a"), "{shared}");
     assert!(!shared.contains(KEY), "{shared}");
     assert!(page(&atelier, &task).await.contains(KEY), "its owner sees what it wrote");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_root_runs_them_too() {
+    let setup = "#!/bin/sh\necho library > lib\n";
+    let (atelier, _model) = server(checks(&["cat lib a", "touch of-a-check"]).without_root(), "echo new > a").await;
+    let zip = Zip::new().file("a", "old\n").executable("setup.sh", setup);
+    let task = atelier.submit_zip(zip, "Make it new.", &[]).await;
+    let ended = task.completed().await;
+    assert_eq!(ended["verification"]["verdict"], "passed", "{ended:#}");
+    assert_eq!(task.log("checks/1.log").await, "library\nnew\n");
+    assert!(!String::from_utf8(task.patch().await).unwrap().contains("of-a-check"), "checks add nothing to the result");
+}
+
+#[tokio::test]
+async fn the_terminal_can_insist_on_checks() {
+    let (atelier, _model) = server(Settings::new(), "echo new > a").await;
+    let folder = short_folder();
+    std::fs::create_dir(folder.path().join("code")).unwrap();
+    std::fs::write(folder.path().join("code/a"), "old\n").unwrap();
+    let data_dir = atelier.data_dir().display().to_string();
+    let run = ["run", "--data-dir", &data_dir, "--repo", "code", "--task", "Make it new.", "--require-checks"];
+    for (checks, code) in
+        [(&["--check", "grep new a"][..], 0), (&["--check", "true", "--check", "grep old a"], 5), (&[], 5)]
+    {
+        let ran = atelier_with(folder.path(), &[&run, checks].concat(), &[]).await;
+        assert_eq!(ran.status.code(), Some(code), "{checks:?}: {}", text(&ran.stderr));
+        assert!(checks.is_empty() || text(&ran.stderr).contains("(by the server)"), "{}", text(&ran.stderr));
+    }
 }
