@@ -161,6 +161,9 @@ pub(crate) fn turn_folder(logs: &Path, turn: u32) -> PathBuf {
     logs.join("turns").join(turn.to_string())
 }
 
+/// The patch of a task with what was left out of `diff.patch`; there while something is.
+pub(crate) const WHOLE_PATCH: &str = "whole.patch";
+
 pub(crate) fn make_private_dir(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

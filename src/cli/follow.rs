@@ -167,6 +167,9 @@ impl View {
                 }
             }
             EventBody::PullRequest { pull_request } => self.line(&format!("  {}", plain(&pull_request.message()))),
+            EventBody::Choice { left_out, diff } => {
+                self.line(&format!("  {left_out} files or hunks are left out; {} files changed", diff.files));
+            }
             EventBody::Diff { diff } => self.line(&format!(
                 "  {} files changed, {} insertions, {} deletions",
                 diff.files, diff.insertions, diff.deletions

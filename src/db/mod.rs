@@ -6,6 +6,7 @@
 //! here: `unfinished` and `record` give back what a restarted server needs to go on with it.
 
 mod api_tokens;
+mod choices;
 mod conversation;
 mod copy;
 mod day_usage;

@@ -80,6 +80,8 @@ pub(crate) enum EventBody {
     Verification { verification: Verification },
     /// `diff.patch` was written.
     Diff { diff: DiffSummary },
+    /// A person left files or hunks out of the result, or took them in again; so many are left out now.
+    Choice { left_out: usize, diff: DiffSummary },
     /// Publishing began or came to something.
     PullRequest { pull_request: PullRequest },
 }

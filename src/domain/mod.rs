@@ -4,6 +4,7 @@ pub(crate) mod account;
 pub(crate) mod address;
 pub(crate) mod allowed_account;
 pub(crate) mod check;
+pub(crate) mod choice;
 pub(crate) mod confirm_first;
 pub(crate) mod conversation;
 pub(crate) mod day_budget;

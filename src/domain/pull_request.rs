@@ -41,6 +41,9 @@ pub(crate) struct OwnCommit {
     /// The commit of ours that it goes on from, when it is a further one on the same branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) after: Option<String>,
+    /// What was left out of it; empty if nothing was.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) left_out: String,
 }
 
 /// The branch that is a task's alone, wherever its result goes.

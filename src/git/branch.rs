@@ -11,6 +11,7 @@ use std::{
 use git2::{Index, MergeOptions, Oid, Repository, RepositoryInitOptions, Signature, Time};
 
 use super::{
+    changes::KeptChanges,
     patch::wanted,
     snapshot::{Snapshot, SnapshotError, Snapshots, TreeFile, file_at, list, write_tree},
 };
@@ -63,6 +64,18 @@ impl Snapshots {
         let result = write_tree(&repository, &wanted(&repository, s0, s1, end)?)?;
         repository.reference(SOURCE, s0.tree, true, "")?;
         repository.reference(RESULT, result, true, "")?;
+        Ok(())
+    }
+
+    /// Makes what was kept the source with these changes. Nothing, where no result was kept. Blocks.
+    pub(crate) fn choose_result(git_dir: &Path, changes: &KeptChanges) -> Result<(), SnapshotError> {
+        if !Self::has_result(git_dir) {
+            return Ok(());
+        }
+        let repository = Repository::open_bare(git_dir)?;
+        let mut files = list(&repository, repository.refname_to_id(SOURCE)?)?;
+        changes.put_onto(&repository, &mut files)?;
+        repository.reference(RESULT, write_tree(&repository, &files)?, true, "")?;
         Ok(())
     }
 

@@ -41,11 +41,11 @@ impl Snapshots {
         Ok(fs::rename(draft, git_dir)?)
     }
 
-    /// The source with the changes that were kept at `git_dir`. Blocks.
-    pub(crate) fn with_changes(&self, source: &Snapshot, git_dir: &Path) -> Result<Snapshot, SnapshotError> {
+    /// The source with changes that were kept. Blocks.
+    pub(crate) fn with_changes(&self, source: &Snapshot, changes: &KeptChanges) -> Result<Snapshot, SnapshotError> {
         let repository = self.repository()?;
         let mut files = list(&repository, source.tree)?;
-        KeptChanges::open(git_dir)?.put_onto(&repository, &mut files)?;
+        changes.put_onto(&repository, &mut files)?;
         Ok(Snapshot { tree: write_tree(&repository, &files)?, ..source.clone() })
     }
 
@@ -221,7 +221,7 @@ mod tests {
         let again = Snapshots::create(&folder.path().join("git2")).unwrap();
         let fresh = again.take(&second, None, &limits).unwrap();
         assert_eq!(fresh.tree, s0.tree);
-        let wanted = again.with_changes(&fresh, &kept).unwrap();
+        let wanted = again.with_changes(&fresh, &KeptChanges::open(&kept).unwrap()).unwrap();
         assert_eq!(wanted.tree, end.tree);
         // What setup left in the way.
         symlink("/tmp", second.join("new")).unwrap();

@@ -2,6 +2,7 @@
 
 mod branch;
 mod changes;
+mod choice;
 mod clone;
 mod clone_error;
 #[cfg(test)]

@@ -75,10 +75,18 @@ pub(super) fn replace(listing: &mut Listing, path: &[u8], at_end: &Listing) {
     listing.insert(path.to_vec(), *file);
 }
 
+pub(super) fn write_patch(repository: &Repository, from: Oid, wanted: &Listing) -> Result<Patch, SnapshotError> {
+    let mut patch = Patch::default();
+    for diff in diffs(repository, from, wanted)? {
+        patch.add(&diff)?;
+    }
+    Ok(patch)
+}
+
 /// A file that becomes a link, or a link that becomes a file, is deleted and made anew: `git apply` takes it in no other
 /// way, and libgit2, once it looks for renames, writes it as one change. So there are two diffs, by way of a tree without
 /// these paths.
-pub(super) fn write_patch(repository: &Repository, from: Oid, wanted: &Listing) -> Result<Patch, SnapshotError> {
+pub(super) fn diffs<'a>(repository: &'a Repository, from: Oid, wanted: &Listing) -> Result<[Diff<'a>; 2], git2::Error> {
     let before = list(repository, from)?;
     let is_retyped =
         |path: &Vec<u8>, mode: u32| before.get(path).is_some_and(|file| is_link(file.mode) != is_link(mode));
@@ -87,14 +95,11 @@ pub(super) fn write_patch(repository: &Repository, from: Oid, wanted: &Listing) 
     let to = write_tree(repository, wanted)?;
     let by_way_of = if between.len() == wanted.len() { to } else { write_tree(repository, &between)? };
 
-    let mut patch = Patch::default();
     let mut first = diff(repository, from, by_way_of)?;
     let mut renames = DiffFindOptions::new();
     renames.renames(true).rename_limit(MAX_RENAME_CANDIDATES);
     first.find_similar(Some(&mut renames))?;
-    patch.add(&first)?;
-    patch.add(&diff(repository, by_way_of, to)?)?;
-    Ok(patch)
+    Ok([first, diff(repository, by_way_of, to)?])
 }
 
 fn diff(repository: &Repository, from: Oid, to: Oid) -> Result<Diff<'_>, git2::Error> {

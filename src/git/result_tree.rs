@@ -6,6 +6,7 @@ use git2::{Oid, Repository};
 
 use super::{
     branch::RESULT,
+    changes::KeptChanges,
     snapshot::{Listing, Snapshot, SnapshotError, Snapshots, TreeFile, list},
 };
 
@@ -26,8 +27,12 @@ impl ResultTree {
         Self::of(repository, tree).map(Some)
     }
 
-    /// The source with the changes that were kept at `changes`. Blocks.
-    pub(crate) fn changed(snapshots: &Snapshots, source: &Snapshot, changes: &Path) -> Result<Self, SnapshotError> {
+    /// The source with these changes. Blocks.
+    pub(crate) fn changed(
+        snapshots: &Snapshots,
+        source: &Snapshot,
+        changes: &KeptChanges,
+    ) -> Result<Self, SnapshotError> {
         let result = snapshots.with_changes(source, changes)?;
         Self::of(snapshots.repository()?, result.tree)
     }

@@ -131,6 +131,8 @@ pub(crate) enum SnapshotError {
     TooManyBytes { limit: u64 },
     #[error("the changes are larger than {limit} bytes; ask for fewer generated files")]
     PatchTooLarge { limit: usize },
+    #[error("{path} would be a file and a folder at once; leave out both changes, or neither")]
+    Contradiction { path: String },
 }
 
 impl Snapshots {

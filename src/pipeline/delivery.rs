@@ -15,6 +15,7 @@ use crate::{
     data_dir::{DataDir, TaskDir, make_private_dir},
     db::{Db, DbError},
     domain::{
+        choice::LeftOut,
         failure::Failure,
         forge_text,
         pull_request::branch_of,
@@ -69,6 +70,7 @@ struct Order {
     folder: TaskDir,
     commit: Option<GitRef>,
     note: Note,
+    left_out: LeftOut,
     /// Another one for everything else that could come of the task.
     name: String,
 }
@@ -128,9 +130,11 @@ impl Delivery {
         let commit = Checkpoint::read(self.db.checkpoint(id).await?).fetched.and_then(|fetched| fetched.commit);
         let note = self.note(&task);
         let Note { author, message, at } = &note;
-        let made_of = format!("{commit:?} {changes} {at} {author:?} {message}");
+        let left_out = self.db.left_out(id).await?;
+        let chosen = left_out.name();
+        let made_of = format!("{commit:?} {changes} {chosen} {at} {author:?} {message}");
         let name = HEXLOWER.encode(&Sha256::digest(made_of)[..8]);
-        Ok(Order { task, folder, commit, note, name })
+        Ok(Order { task, folder, commit, note, left_out, name })
     }
 
     /// By whom, why and when: as in the pull request, if there is a forge.
@@ -179,6 +183,7 @@ impl Delivery {
             git::clone(request, |_| ()).await?;
         }
         let (unpacking, limits) = (UnpackLimits::from(settings), SnapshotLimits::from(settings));
+        let left_out = order.left_out.clone();
         let (note, changes, done) = (order.note.clone(), order.folder.changes(), order.delivered());
         let (source, began, commit) = (order.task.source.clone(), order.task.created_at, order.commit.clone());
         let put_together = move || -> anyhow::Result<()> {
@@ -192,7 +197,7 @@ impl Delivery {
                     Beginning::of_files(&code, &limits, &draft, &note)?
                 }
             };
-            beginning.finish(&KeptChanges::open(&changes)?, &note, &done.branch)?;
+            beginning.finish(&KeptChanges::open(&changes)?.choose(&left_out)?, &note, &done.branch)?;
             Ok(std::fs::rename(&draft, &done.git_dir)?)
         };
         blocking::run(put_together).await?

@@ -1,6 +1,7 @@
 //! The way of one task, from the queue to its clean end.
 
 mod checkpoint;
+pub(crate) mod choice;
 pub(crate) mod delivery;
 pub(crate) mod disk_use;
 mod docker;

@@ -178,7 +178,8 @@ impl Publisher {
             None if is_foreign => return Err(taken(&known.branch).into()),
             _ => {}
         }
-        if !is_up_to_date(known, &heads, task.turn)
+        let left_out = self.db.left_out(&task.id).await?.name();
+        if !is_up_to_date(known, &heads, task.turn, &left_out)
             && let Some(obstacle) = self.push(task, settings, &remote, &heads, known).await?
         {
             return Ok(match (obstacle, found) {
@@ -236,7 +237,8 @@ impl Publisher {
         }
         // Whoever finds this commit on the branch later knows that it is ours.
         let after = earlier.map(|own| own.commit);
-        known.commits.push(OwnCommit { commit: commit.clone(), onto: place.onto, turn: task.turn, after });
+        let left_out = self.db.left_out(&task.id).await?.name();
+        known.commits.push(OwnCommit { commit: commit.clone(), onto: place.onto, turn: task.turn, after, left_out });
         let too_many = known.commits.len().saturating_sub(MAX_COMMITS);
         known.commits.drain(..too_many);
         self.db.note_publishing(&task.id, known.clone()).await?;
@@ -289,10 +291,10 @@ fn has_changes(task: &Task) -> bool {
 
 /// Whether the last commit of ours is what stands there, with the result of this turn; one that no other follows has to be on
 /// the newest state of the other branch.
-fn is_up_to_date(known: &PullRequest, heads: &Heads, turn: u32) -> bool {
+fn is_up_to_date(known: &PullRequest, heads: &Heads, turn: u32, left_out: &str) -> bool {
     known.commits.last().is_some_and(|own| {
         let is_placed = own.after.is_some() || own.onto == heads.base_tip;
-        Some(&own.commit) == heads.own_tip.as_ref() && own.turn == turn && is_placed
+        Some(&own.commit) == heads.own_tip.as_ref() && own.turn == turn && own.left_out == left_out && is_placed
     })
 }
 

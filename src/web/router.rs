@@ -71,6 +71,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/tasks/{id}/diff/files/{n}/{moment}", get(pages::diff::image)),
         person("/tasks/{id}/result.mbox", get(pages::diff::mailbox)),
         person("/tasks/{id}/result.zip", get(pages::diff::result_zip)),
+        person("/tasks/{id}/selection", post(pages::diff::choose)),
         person("/tasks/{id}/result.bundle", get(git_remote::bundle)),
         token("/tasks/{id}/info/refs", get(git_remote::refs)),
         token(
@@ -114,6 +115,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         person("/api/tasks/{id}/messages", get(api::messages::list).post(api::messages::post)),
         person("/api/tasks/{id}/feedback", post(api::feedback::post)),
         person("/api/tasks/{id}/pull-request", post(api::pull_request::post)),
+        person("/api/tasks/{id}/selection", get(api::selection::get).put(api::selection::put)),
         person("/api/tasks/{id}/shares", get(api::shares::list).post(api::shares::post)),
         person("/api/shares/{share_id}", delete(api::shares::delete)),
         person("/api/tasks/{id}/events", get(api::events::get)),

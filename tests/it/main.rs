@@ -5,6 +5,7 @@ mod brain;
 mod browser;
 mod budgets;
 mod checks;
+mod choosing;
 mod commands;
 mod delivery;
 mod diff_page;

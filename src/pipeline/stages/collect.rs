@@ -7,15 +7,23 @@ use anyhow::Context;
 use super::aside;
 use crate::{
     artifacts, blocking,
-    data_dir::turn_folder,
+    data_dir::{TaskDir, WHOLE_PATCH, turn_folder},
     domain::{
+        choice::LeftOut,
         event::EventBody,
         patch::{ChangedFile, DiffSummary, is_image},
         reference::CheckedReference,
         task::{Stage, Task},
     },
-    git::{Snapshot, SnapshotLimits, Snapshots, ToKeep},
-    pipeline::{Pipeline, checkpoint::Checkpoint, publisher::forge_of, references, resume::workspace_lost},
+    git::{KeptChanges, Snapshot, SnapshotLimits, Snapshots, ToKeep},
+    pipeline::{
+        Pipeline,
+        checkpoint::Checkpoint,
+        choice::{NotChosen, leave_out},
+        publisher::forge_of,
+        references,
+        resume::workspace_lost,
+    },
     redact,
     sandbox::Ownership,
 };
@@ -42,6 +50,7 @@ pub(crate) async fn collect(
     let explanation = summary.clone();
     let limits = SnapshotLimits::from(&pipeline.config.source);
     let (earlier, turn) = (checkpoint.earlier.clone(), task.turn);
+    let left_out_before = pipeline.db.left_out(&task.id).await?;
     let may_be_published = forge_of(&pipeline.config, &task.source).is_ok();
     let work = move || -> anyhow::Result<Collected> {
         let snapshots = Snapshots::open(&folder.git())?;
@@ -58,9 +67,13 @@ pub(crate) async fn collect(
             None => None,
         };
         snapshots.keep_changes((&before, &after_setup, &end), &folder.changes()).context("changes")?;
+        remove_if_there(&logs.join(WHOLE_PATCH))?;
         write_whole(&logs.join("diff.patch"), &patch.bytes)?;
         if may_be_published {
             snapshots.keep_result(&before, &after_setup, &end).context("result")?;
+        }
+        let diff = still_left_out(&folder, &logs, &left_out_before, patch.summary).context("choice")?;
+        if may_be_published {
             snapshots.make_durable().context("result")?;
         }
         let mut references = Vec::new();
@@ -72,7 +85,7 @@ pub(crate) async fn collect(
             .context("files to show")?;
         let output = artifacts::collect(&folder.output(), &logs).context("artifacts")?;
         Ok(Collected {
-            diff: patch.summary,
+            diff,
             own_diff,
             references,
             patch_holds_secret: redact::holds_secret(&patch.bytes),
@@ -142,8 +155,34 @@ fn left_out(end: &Snapshot, mut of_output: Vec<String>) -> Vec<String> {
     of_output
 }
 
+/// What was left out of the turns before stays so, where it is the same.
+fn still_left_out(
+    folder: &TaskDir,
+    logs: &Path,
+    before: &LeftOut,
+    whole: DiffSummary,
+) -> Result<DiffSummary, NotChosen> {
+    if before.is_empty() {
+        return Ok(whole);
+    }
+    let files = KeptChanges::open(&folder.changes())?.choices(before)?.unwrap_or_default();
+    let left_out = before.among(&files);
+    match leave_out(folder, logs, &left_out) {
+        // With what came since it does not go together: all of it is in.
+        Err(NotChosen::Contradiction { .. }) => Ok(whole),
+        other => other,
+    }
+}
+
+fn remove_if_there(file: &Path) -> io::Result<()> {
+    match std::fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// No reader ever sees half a file, and a crash leaves the old one or the new one.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::pipeline) fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
 
     let draft = path.with_extension("draft");

@@ -8,14 +8,14 @@ use anyhow::Context;
 use super::fetch::Fetched;
 use crate::{
     blocking,
-    data_dir::turn_folder,
+    data_dir::{WHOLE_PATCH, turn_folder},
     domain::{
         failure::{Failure, FailureKind},
         task::Task,
         task_id::TaskId,
         verification::LOGS,
     },
-    git::{Snapshot, SnapshotError, Snapshots},
+    git::{KeptChanges, Snapshot, SnapshotError, Snapshots},
     pipeline::Pipeline,
     sandbox::Ownership,
 };
@@ -30,14 +30,18 @@ pub(in crate::pipeline) async fn bring_back(
     let Some(earlier) = task.turn.checked_sub(1).filter(|earlier| *earlier > 0) else { return Ok(None) };
     let (folder, logs) = (pipeline.data_dir.task(&task.id), pipeline.data_dir.task_logs(&task.id));
     let (git_dir, source, id, kept) = (folder.git(), fetched.snapshot.clone(), task.id.clone(), folder.changes());
-    let has_work = task.diff.is_some_and(|diff| diff.files > 0);
+    let left_out = pipeline.db.left_out(&task.id).await?;
+    // What a person left out of the result is work all the same.
+    let has_work = task.diff.is_some_and(|diff| diff.files > 0) || !left_out.is_empty() && kept.exists();
     let read = move || -> anyhow::Result<Snapshot> {
         keep_for_people(&logs, &id, earlier)?;
         if !has_work {
             return Ok(source);
         }
         let snapshots = Snapshots::open(&git_dir)?;
-        let wanted = snapshots.with_changes(&source, &kept).map_err(|error| lost(&error))?;
+        let wanted = KeptChanges::open(&kept)
+            .and_then(|changes| snapshots.with_changes(&source, &changes))
+            .map_err(|error| lost(&error))?;
         snapshots.make_durable()?;
         Ok(wanted)
     };
@@ -50,8 +54,11 @@ pub(in crate::pipeline) async fn bring_back(
         let lay = move || Snapshots::open(&git_dir)?.lay(&source, &laid, &into);
         blocking::run(lay).await?.context("the work of the turns before")?;
         pipeline.give(&task.id, vec![code], Ownership::Agent).await?;
-        let files = task.diff.map_or(0, |diff| diff.files);
-        pipeline.note(task, format!("The changes of the turns before are back, in {files} files.")).await?;
+        let said = match task.diff.map_or(0, |diff| diff.files) {
+            files if left_out.is_empty() => format!("The changes of the turns before are back, in {files} files."),
+            _ => "The changes of the turns before are back, also those that were left out.".to_owned(),
+        };
+        pipeline.note(task, said).await?;
     }
     Ok(Some(wanted))
 }
@@ -81,7 +88,8 @@ fn keep_for_people(logs: &Path, id: &TaskId, turn: u32) -> io::Result<()> {
         _ => {}
     }
     // The whole patch of a first turn is its own; the others have theirs already.
-    let patch = (turn == 1).then_some(("diff.patch", "diff.patch"));
+    let whole = if logs.join(WHOLE_PATCH).exists() { WHOLE_PATCH } else { "diff.patch" };
+    let patch = (turn == 1).then_some((whole, "diff.patch"));
     for (from, to) in names.into_iter().chain(patch) {
         match fs::hard_link(logs.join(from), folder.join(to)) {
             Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists) => {

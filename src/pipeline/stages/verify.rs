@@ -31,7 +31,7 @@ use crate::{
         task::{Stage, Task},
         verification::{LOGS, Verdict, Verification, VerifiedStatus, check_log},
     },
-    git::Snapshots,
+    git::{KeptChanges, Snapshots},
     pipeline::{Pipeline, checkpoint::Checkpoint, ending::failure_of},
     remove_tree::remove_tree,
     sandbox::{CheckEnd, CodeAccess, Container, Exit, Ownership, Purpose},
@@ -185,7 +185,7 @@ async fn clean_copy(pipeline: &Pipeline, task: &Task, fetched: &Fetched) -> anyh
     let source = fetched.snapshot.clone();
     let lay = move || {
         let snapshots = Snapshots::open(&folder.git())?;
-        let wanted = snapshots.with_changes(&source, &folder.changes())?;
+        let wanted = snapshots.with_changes(&source, &KeptChanges::open(&folder.changes())?)?;
         snapshots.lay(&source, &wanted, &folder.code())
     };
     blocking::run(lay).await?.context("the patch onto the clean copy")?;

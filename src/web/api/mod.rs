@@ -10,6 +10,7 @@ pub(super) mod metrics;
 pub(super) mod openapi;
 pub(super) mod pull_request;
 pub(super) mod remarks;
+pub(super) mod selection;
 pub(super) mod shares;
 mod task_body;
 pub(super) mod tasks;

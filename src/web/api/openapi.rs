@@ -9,14 +9,16 @@ use utoipa::{
     },
 };
 
-use super::{events, export, feedback, health, messages, metrics, pull_request, remarks, shares, tasks, usage};
+use super::{
+    events, export, feedback, health, messages, metrics, pull_request, remarks, selection, shares, tasks, usage,
+};
 use crate::web::error::Problem;
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Atelier", description = "Hand over code and an instruction, watch, take a patch away.\n\nErrors are `application/problem+json` (RFC 9457) with a `kind` for programs."),
     paths(
-        tasks::list, tasks::post, tasks::get, tasks::cancel, tasks::retry, messages::list, messages::post, remarks::list, remarks::post, remarks::put, remarks::delete, feedback::post, pull_request::post,
+        tasks::list, tasks::post, tasks::get, tasks::cancel, tasks::retry, messages::list, messages::post, remarks::list, remarks::post, remarks::put, remarks::delete, feedback::post, pull_request::post, selection::get, selection::put,
         shares::post, shares::list, shares::delete, events::get, export::script,
         export::get, export::report,
         crate::web::logs::get, crate::web::logs::shared, get, health::alive, health::ready, metrics::get, usage::get

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     domain::{
         event::{CritiqueDecision, Event, EventBody},
+        patch::DiffSummary,
         pull_request::PullRequestState,
         task::Status,
         task_id::TaskId,
@@ -198,6 +199,15 @@ fn tokens(usage: Usage) -> String {
     tr!("{read} in · {written} out", read = read, written = written)
 }
 
+fn choice(left_out: usize, diff: DiffSummary) -> String {
+    if left_out == 0 {
+        return tr!("Everything is in the result again.").to_owned();
+    }
+    let left_out = tr_count!(left_out, "{n} file or hunk", "{n} files or hunks");
+    let files = tr_count!(diff.files, "{n} file", "{n} files");
+    tr!("Left out of the result: {left_out}. It changes {files} now.", left_out = left_out, files = files)
+}
+
 fn mark(body: &EventBody) -> (Tone, String) {
     match body {
         EventBody::Status { status, failure } => match (status, failure) {
@@ -267,6 +277,7 @@ fn mark(body: &EventBody) -> (Tone, String) {
             );
             (Tone::Note, text)
         }
+        EventBody::Choice { left_out, diff } => (Tone::Note, choice(*left_out, *diff)),
         EventBody::PullRequest { pull_request } => {
             let tone = match &pull_request.state {
                 PullRequestState::Publishing | PullRequestState::NothingToPublish => Tone::Note,

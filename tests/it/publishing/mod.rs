@@ -48,7 +48,7 @@ async fn published(atelier: &Atelier, task: &Task<'_>, body: &Value) -> Value {
     outcome(task).await
 }
 
-async fn outcome(task: &Task<'_>) -> Value {
+pub(crate) async fn outcome(task: &Task<'_>) -> Value {
     let started = std::time::Instant::now();
     loop {
         let now = task.now().await;

@@ -128,7 +128,7 @@ pub(in crate::web) async fn get(
         earlier: piece.from.checked_sub(PIECE_ROWS),
         later: Some(last).filter(|last| *last < file.rows),
         lines: (piece.rows < file.rows).then(|| file.lines(piece.from, piece.rows)),
-        section: Section { is_open: true, slots: vec![Slot::Lines(piece)], images, file, said },
+        section: Section { is_open: true, slots: vec![Slot::Lines(piece)], images, file, said, choice: None },
         id,
     })
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::image::Images;
 use crate::{
     diff::{Change, FileEntry, FileKind, Piece},
+    domain::choice::FileChoice,
     web::pages::{figures, remarks::Said},
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Section {
     pub(super) images: Option<Images>,
     /// Remarks that wait to be sent.
     pub(super) said: Vec<Said>,
+    /// What of it can be left out.
+    pub(super) choice: Option<FileChoice>,
 }
 
 /// A run of its lines.

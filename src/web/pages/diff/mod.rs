@@ -1,6 +1,7 @@
 //! `/tasks/{id}/diff`: the patch, file by file. The page carries what is short and what comes first; the rest comes when
 //! somebody looks at it, as pieces of `/tasks/{id}/diff/files/{n}`.
 
+mod choice;
 mod file;
 pub(super) mod file_view;
 mod image;
@@ -38,6 +39,8 @@ use crate::{
     },
 };
 
+use choice::Choices;
+pub(in crate::web) use choice::post as choose;
 pub(in crate::web) use file::get as file;
 pub(super) use file::parse_line;
 use file_view::{FileView, PIECE_ROWS, Section, Slot};
@@ -89,6 +92,9 @@ struct DiffPage {
     size: u64,
     has_mailbox: bool,
     has_result: bool,
+    /// Whether files and hunks can be left out; what is.
+    can_choose: bool,
+    left_out: Vec<choice::LeftOutItem>,
     tree: Vec<tree::Entry>,
     sections: Vec<Section>,
     /// Where remarks on lines go, for who may make one.
@@ -129,11 +135,16 @@ pub(in crate::web) async fn get(
     let files = &patch.contents.files;
     let counted = |count: fn(&FileEntry) -> u64| files.iter().map(count).sum();
     let said = Said::all(&state, &id, &links, turn).await?;
+    let mut choices = match turn {
+        None if !reader.is_visitor() && patch.size <= choice::MAX_PATCH_BYTES => Choices::of(&state, &task).await?,
+        _ => Choices::default(),
+    };
+    let can_choose = choices.can_be_made();
+    let left_out = std::mem::take(&mut choices.left_out);
     let section = |((file, n), Content { slots, images })| {
-        let is_open = !is_large(file);
-        let file = FileView::of(file, n);
-        let said = said_of(&said, &file.path);
-        Section { file, is_open, slots, images, said }
+        let (is_open, file) = (!is_large(file), FileView::of(file, n));
+        let (said, choice) = (said_of(&said, &file.path), choices.of_file(&file.path));
+        Section { file, is_open, slots, images, said, choice }
     };
     let sections: Vec<Section> = files.iter().zip(1..).skip(first - 1).zip(contents).map(section).collect();
     let whole = task.diff.filter(|_| turn.is_none());
@@ -147,6 +158,8 @@ pub(in crate::web) async fn get(
         insertions: whole.map_or_else(|| counted(|file| file.insertions), |diff| diff.insertions),
         deletions: whole.map_or_else(|| counted(|file| file.deletions), |diff| diff.deletions),
         command: command(&base, &links, &name),
+        can_choose,
+        left_out,
         fetch_command: (turn.is_none()
             && !reader.is_visitor()
             && Delivery::is_likely(&task, &state.data_dir.task(&id)))

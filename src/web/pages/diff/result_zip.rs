@@ -16,7 +16,8 @@ use crate::{
     blocking,
     config::Source,
     data_dir::TaskDir,
-    git::{ResultTree, SnapshotLimits, Snapshots, TreeFile},
+    domain::choice::LeftOut,
+    git::{KeptChanges, ResultTree, SnapshotLimits, Snapshots, TreeFile},
     web::{AppState, error::WebError, extract::TaskPath, security_headers::ARTIFACT_POLICY},
 };
 
@@ -29,10 +30,11 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(in crate::web) async fn get(State(state): State<AppState>, TaskPath(id): TaskPath) -> Result<Response, WebError> {
     let task = state.data_dir.task(&id);
     let limits = state.config.source.clone();
+    let left_out = state.db.left_out(&id).await?;
     let permit = REBUILDING.acquire().await.map_err(WebError::internal)?;
     let open = move || -> anyhow::Result<Option<Opened>> {
         let _one_at_a_time = permit;
-        Opened::of(&task, &limits)
+        Opened::of(&task, &limits, &left_out)
     };
     let opened = blocking::run(open).await?.map_err(WebError::internal)?.ok_or(WebError::NotFound)?;
     let (sender, receiver) = mpsc::channel(PIECES);
@@ -58,7 +60,7 @@ struct Opened {
 }
 
 impl Opened {
-    fn of(task: &TaskDir, limits: &Source) -> anyhow::Result<Option<Self>> {
+    fn of(task: &TaskDir, limits: &Source, left_out: &LeftOut) -> anyhow::Result<Option<Self>> {
         if let Some(files) = ResultTree::kept(&task.git())? {
             return Ok(Some(Self { files, _folder: None }));
         }
@@ -70,7 +72,7 @@ impl Opened {
         archive::unpack(&task.upload(), &code, &UnpackLimits::from(limits))?;
         let snapshots = Snapshots::create(&folder.path().join("git"))?;
         let source = snapshots.take(&code, None, &SnapshotLimits::from(limits))?;
-        let files = ResultTree::changed(&snapshots, &source, &task.changes())?;
+        let files = ResultTree::changed(&snapshots, &source, &KeptChanges::open(&task.changes())?.choose(left_out)?)?;
         Ok(Some(Self { files, _folder: Some(folder) }))
     }
 
