@@ -23,8 +23,8 @@ use crate::{
     },
     metrics::Metrics,
     pipeline::{
-        Pipeline, gate::Gate, housekeeping, observer, publisher::Publisher, queue::Queue, recovery, refused_keys,
-        worker,
+        Pipeline, answers, gate::Gate, housekeeping, observer, publisher::Publisher, queue::Queue, recovery,
+        refused_keys, worker,
     },
     sandbox::{Engine, SandboxError},
     sign_in::{self, SignIn},
@@ -152,6 +152,7 @@ impl App {
         tokio::spawn(self.pipeline.gate.clone().guard_disk(shutdown.clone()));
         tokio::spawn(refused_keys::ask_again(self.pipeline.clone(), shutdown.clone()));
         tokio::spawn(housekeeping::run(self.pipeline.clone(), vitals.metrics.clone(), shutdown.clone()));
+        tokio::spawn(answers::run(self.pipeline.db.clone(), self.config.clone(), shutdown.clone()));
         self.pipeline.publisher.resume(&shutdown).await?;
         let worker = tokio::spawn(worker::run(self.pipeline.clone(), shutdown.clone()));
         let state = web::AppState::new(

@@ -14,6 +14,8 @@ use crate::{
 /// A forge with its token read from the environment.
 #[derive(Debug, Clone)]
 pub(crate) struct Forge {
+    /// Of its section.
+    pub(crate) name: String,
     pub(crate) kind: ForgeKind,
     /// Its web address; repositories lie beneath it.
     base: RepoUrl,
@@ -25,6 +27,19 @@ pub(crate) struct Forge {
     pub(crate) author_email: String,
     pub(crate) co_author: Option<String>,
     pub(crate) draft: bool,
+    /// What it tells of itself begins tasks.
+    pub(crate) webhook: Option<Webhook>,
+}
+
+/// Whose issues and comments begin tasks, and how the forge proves that it is the forge.
+#[derive(Debug, Clone)]
+pub(crate) struct Webhook {
+    /// None when the variable is not set.
+    pub(crate) secret: Option<SecretString>,
+    pub(crate) variable: String,
+    /// By their names on the forge.
+    pub(crate) people: Vec<String>,
+    pub(crate) label: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -41,6 +56,9 @@ pub(crate) struct Forges(Vec<Forge>);
 
 pub(crate) const AUTHOR: &str = "Atelier";
 pub(crate) const EMAIL: &str = "atelier@localhost";
+const LABEL: &str = "atelier";
+/// A secret that is shorter can be guessed by whoever has seen one signature.
+const SHORTEST_SECRET: usize = 16;
 
 impl Forges {
     /// The forge of a repository.
@@ -50,6 +68,11 @@ impl Forges {
 
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Forge> {
         self.0.iter()
+    }
+
+    /// The forge of a section.
+    pub(crate) fn named(&self, name: &str) -> Option<&Forge> {
+        self.0.iter().find(|forge| forge.name == name)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -72,6 +95,12 @@ impl Forge {
         let fits = if self.kind == ForgeKind::Gitlab { parts >= 2 } else { parts == 2 };
         let is_plain = path.split('/').all(|part| !part.is_empty() && !matches!(part, "." | ".."));
         (place(&self.base) == place(url) && fits && is_plain).then(|| path.to_owned())
+    }
+
+    /// The address to clone a repository of this forge from, which goes by such a name.
+    pub(crate) fn url_of(&self, repository: &str) -> Option<RepoUrl> {
+        let url = format!("{}/{repository}.git", self.base.as_str().trim_end_matches('/')).parse().ok()?;
+        self.repository(&url).is_some_and(|found| found == repository).then_some(url)
     }
 }
 
@@ -100,7 +129,19 @@ fn forge(name: &str, raw: RawForge, policy: &AddressPolicy) -> Result<Forge, Con
     if co_author.contains(|c: char| c.is_control()) {
         return Err(wrong(setting("co_author"), "must be one line, such as Ada <ada@example.org>"));
     }
+    let webhook = match raw.webhook_secret_env {
+        None => None,
+        Some(variable) => Some(Webhook {
+            secret: webhook_secret(&variable).map_err(|reason| wrong(setting("webhook_secret_env"), reason))?,
+            variable,
+            people: raw.webhook_people.filter(|people| !people.is_empty()).ok_or_else(|| {
+                wrong(setting("webhook_people"), "is needed: the names of those whose labels and comments begin tasks")
+            })?,
+            label: raw.webhook_label.unwrap_or_else(|| LABEL.to_owned()),
+        }),
+    };
     Ok(Forge {
+        name: name.to_owned(),
         kind: raw.kind,
         api: api(raw.kind, &base).ok_or_else(|| wrong(setting("base_url"), "is no web address"))?,
         base,
@@ -109,7 +150,18 @@ fn forge(name: &str, raw: RawForge, policy: &AddressPolicy) -> Result<Forge, Con
         author_email: word("author_email", raw.author_email, EMAIL)?,
         co_author: Some(co_author).filter(|name| !name.trim().is_empty()),
         draft: raw.draft.unwrap_or(true),
+        webhook,
     })
+}
+
+fn webhook_secret(variable: &str) -> Result<Option<SecretString>, String> {
+    let secret = std::env::var(variable).unwrap_or_default().trim().to_owned();
+    if !secret.is_empty() && secret.len() < SHORTEST_SECRET {
+        return Err(format!("${variable} holds a secret of less than {SHORTEST_SECRET} characters"));
+    }
+    let secret = Some(secret).filter(|secret| !secret.is_empty()).map(SecretString::from);
+    secret.iter().for_each(redact::register);
+    Ok(secret)
 }
 
 fn api(kind: ForgeKind, base: &RepoUrl) -> Option<Url> {
@@ -139,6 +191,9 @@ mod tests {
             author_email: None,
             co_author: None,
             draft: None,
+            webhook_secret_env: None,
+            webhook_people: None,
+            webhook_label: None,
         };
         forge("mine", raw, &AddressPolicy::parse(&["10.0.0.0/8".to_owned()]).unwrap())
     }

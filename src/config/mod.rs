@@ -27,7 +27,7 @@ use crate::{
 };
 
 pub(crate) use file::{ConfigError, load};
-pub(crate) use forge::{AUTHOR, EMAIL, Forge, ForgeKind, Forges};
+pub(crate) use forge::{AUTHOR, EMAIL, Forge, ForgeKind, Forges, Webhook};
 pub(crate) use git_token::{GitToken, GitTokens};
 pub(crate) use home::leave_home;
 pub(crate) use listing::{ListedSetting, Origin};

@@ -170,6 +170,9 @@ pub(super) struct RawForge {
     pub(super) author_email: Option<String>,
     pub(super) co_author: Option<String>,
     pub(super) draft: Option<bool>,
+    pub(super) webhook_secret_env: Option<String>,
+    pub(super) webhook_people: Option<Vec<String>>,
+    pub(super) webhook_label: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

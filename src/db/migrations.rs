@@ -27,6 +27,7 @@ const STEPS: &[&str] = &[
     include_str!("migrations/0012_remarks.sql"),
     include_str!("migrations/0013_proof.sql"),
     include_str!("migrations/0014_left_out.sql"),
+    include_str!("migrations/0015_triggers.sql"),
 ];
 
 /// Refuses a damaged or newer file, for which it is only opened for reading and stays as it is. No file is fine.

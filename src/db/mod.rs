@@ -30,6 +30,7 @@ mod task_turns;
 mod tasks;
 mod thread;
 mod training;
+mod triggers;
 mod turns;
 mod unfinished;
 
@@ -86,6 +87,8 @@ pub(crate) enum DbError {
     NoSuchTask,
     #[error("somebody else has this name")]
     NameTaken,
+    #[error("the same was asked before, and {0} came of it")]
+    AskedBefore(TaskId),
     #[error("the task has ended already")]
     Ended,
     #[error("the task has not ended yet")]

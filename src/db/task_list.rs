@@ -253,7 +253,7 @@ mod tests {
             (1, "https://example.org/team/site", "修复日历测试"),
             (2, "https://example.org/team/tool", "Say why the calendar is slow"),
         ] {
-            db.insert_task(task(owner, url, text), QueueRoom { of_all: 9, of_one: None }).await.unwrap();
+            db.insert_task(task(owner, url, text), None, QueueRoom { of_all: 9, of_one: None }).await.unwrap();
         }
         let found = async |change: &dyn Fn(&mut TaskFilter)| {
             let mut filter = TaskFilter::new(Scope::All, 10);

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{Db, DbError, Unfinished, events, feedback, turns, unfinished};
+use super::{Db, DbError, Unfinished, events, feedback, triggers, turns, unfinished};
 use crate::{
     domain::{
         event::EventBody,
@@ -14,6 +14,7 @@ use crate::{
         person::{PersonId, Scope},
         task::{Stage, Status, Task},
         task_id::TaskId,
+        trigger::Trigger,
         verification::Verification,
     },
     redact, wall_clock,
@@ -48,11 +49,19 @@ impl Ending {
 
 impl Db {
     /// Queues a task, unless as many as may wait already.
-    pub(crate) async fn insert_task(&self, task: Task, room: QueueRoom) -> Result<(), DbError> {
+    pub(crate) async fn insert_task(
+        &self,
+        task: Task,
+        trigger: Option<Trigger>,
+        room: QueueRoom,
+    ) -> Result<(), DbError> {
         let id = task.id.clone();
         self.write_task(&id, move |transaction, id| {
             require_room(transaction, task.owner, room)?;
             insert(transaction, &task)?;
+            if let Some(trigger) = &trigger {
+                triggers::insert(transaction, id, trigger)?;
+            }
             events::append(transaction, id, &EventBody::Status { status: task.status, failure: None })
         })
         .await

@@ -7,7 +7,8 @@
 use super::{
     check::CheckRun,
     explanation::{self, Block, Span},
-    task::Task,
+    pull_request::PullRequest,
+    task::{Status, Task},
     verification::{Verdict, Verification},
 };
 
@@ -46,9 +47,35 @@ pub(crate) fn body(task: &Task, checks: &[CheckRun], page: Option<&str>) -> Stri
             body.extend(checks.iter().map(|check| format!("- {}: {}\n", check.status.as_str(), code(&check.command))));
         }
     }
+    format!("{body}\n---\nMade by Atelier with {}: {}.\n", code(&task.model.to_string()), link(task, page))
+}
+
+/// What an issue is told when a task begins with it.
+pub(crate) fn begun(task: &Task, page: Option<&str>) -> String {
+    format!("Atelier works on this: {}.\n", link(task, page))
+}
+
+/// What it is told at the end.
+pub(crate) fn ended(task: &Task, page: Option<&str>) -> String {
+    let outcome = match (&task.status, &task.failure) {
+        (Status::Completed, _) => {
+            let explanation = task.summary.as_deref().map_or("", |summary| parted(summary).1);
+            markdown(&cut(explanation.trim(), MAX_EXPLANATION))
+        }
+        (_, Some(failure)) => format!("Atelier did not finish this: {}\n", inert(&failure.message)),
+        (_, None) => "The task was cancelled.\n".to_owned(),
+    };
+    let request = match &task.pull_request {
+        Some(PullRequest { url: Some(url), .. }) => format!("\nThe change: {url}\n"),
+        Some(known) if task.status == Status::Completed => format!("\n{}\n", inert(&known.message())),
+        _ => String::new(),
+    };
+    format!("{outcome}{request}\n---\nMade by Atelier with {}: {}.\n", code(&task.model.to_string()), link(task, page))
+}
+
+fn link(task: &Task, page: Option<&str>) -> String {
     let id = &task.id;
-    let link = page.map_or_else(|| format!("task `{id}`"), |page| format!("[task {id}]({page})"));
-    format!("{body}\n---\nMade by Atelier with {}: {link}.\n", code(&task.model.to_string()))
+    page.map_or_else(|| format!("task `{id}`"), |page| format!("[task {id}]({page})"))
 }
 
 /// What was verified, and what is only claimed.

@@ -30,6 +30,7 @@ pub(crate) mod share;
 pub(crate) mod source;
 pub(crate) mod task;
 pub(crate) mod task_id;
+pub(crate) mod trigger;
 pub(crate) mod turn;
 pub(crate) mod usage;
 pub(crate) mod verification;

@@ -15,6 +15,7 @@ use super::{
     pull_request::PullRequest,
     source::Source,
     task_id::TaskId,
+    trigger::Trigger,
     usage::Usage,
     verification::Verification,
 };
@@ -72,6 +73,8 @@ pub(crate) struct NewTask {
     pub(crate) limits: LimitsWish,
     pub(crate) allow_hosts: Vec<HostPattern>,
     pub(crate) checks: Vec<CheckCommand>,
+    /// What on a forge began it.
+    pub(crate) trigger: Option<Trigger>,
 }
 
 /// What the agent may do.
@@ -175,7 +178,7 @@ pub(crate) enum InstructionError {
     TooLong,
 }
 
-const MAX_INSTRUCTION_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_INSTRUCTION_BYTES: usize = 64 * 1024;
 
 impl Instruction {
     pub(crate) fn as_str(&self) -> &str {

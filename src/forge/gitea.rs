@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Branch, Forge, ForgeError, Found, Opening,
+    Branch, Comment, Forge, ForgeError, Found, Opening, Said,
     client::{Client, with_token},
     page,
 };
@@ -55,6 +55,10 @@ impl Gitea {
             Err(ForgeError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn comments<'a>(&'a self, number: &'a str) -> Vec<&'a str> {
+        ["repos"].into_iter().chain(self.repository.split('/')).chain(["issues", number, "comments"]).collect()
     }
 
     fn headers(&self) -> Result<HeaderMap, ForgeError> {
@@ -106,6 +110,24 @@ impl Forge for Gitea {
             let body = json!({ "title": title, "body": body, "head": branch.name, "base": branch.base });
             let opened: Pull = self.client.post(&self.pulls(), &body, self.headers()?).await?;
             opened.found()
+        })
+    }
+
+    fn has_comment<'a>(&'a self, said: &'a Said<'a>) -> BoxFuture<'a, Result<bool, ForgeError>> {
+        Box::pin(async move {
+            let number = said.issue.to_string();
+            let query = [("since", &*said.since.to_string())];
+            let comments: Vec<Comment> = self.client.get(&self.comments(&number), &query, self.headers()?).await?;
+            Ok(comments.iter().any(|comment| comment.body.contains(said.text)))
+        })
+    }
+
+    fn comment<'a>(&'a self, issue: u64, body: &'a str) -> BoxFuture<'a, Result<(), ForgeError>> {
+        Box::pin(async move {
+            let number = issue.to_string();
+            let _: Comment =
+                self.client.post(&self.comments(&number), &json!({ "body": body }), self.headers()?).await?;
+            Ok(())
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Branch, Forge, ForgeError, Found, Opening,
+    Branch, Comment, Forge, ForgeError, Found, Opening, Said,
     client::{Client, with_token},
     page,
 };
@@ -28,6 +28,10 @@ struct Pull {
 impl GitHub {
     fn pulls(&self) -> Vec<&str> {
         ["repos"].into_iter().chain(self.repository.split('/')).chain(["pulls"]).collect()
+    }
+
+    fn comments<'a>(&'a self, number: &'a str) -> Vec<&'a str> {
+        ["repos"].into_iter().chain(self.repository.split('/')).chain(["issues", number, "comments"]).collect()
     }
 
     fn headers(&self) -> Result<HeaderMap, ForgeError> {
@@ -77,6 +81,24 @@ impl Forge for GitHub {
                 }
                 opened => opened,
             }
+        })
+    }
+
+    fn has_comment<'a>(&'a self, said: &'a Said<'a>) -> BoxFuture<'a, Result<bool, ForgeError>> {
+        Box::pin(async move {
+            let number = said.issue.to_string();
+            let query = [("per_page", "100"), ("since", &*said.since.to_string())];
+            let comments: Vec<Comment> = self.client.get(&self.comments(&number), &query, self.headers()?).await?;
+            Ok(comments.iter().any(|comment| comment.body.contains(said.text)))
+        })
+    }
+
+    fn comment<'a>(&'a self, issue: u64, body: &'a str) -> BoxFuture<'a, Result<(), ForgeError>> {
+        Box::pin(async move {
+            let number = issue.to_string();
+            let _: Comment =
+                self.client.post(&self.comments(&number), &json!({ "body": body }), self.headers()?).await?;
+            Ok(())
         })
     }
 }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Branch, Forge, ForgeError, Found, Opening,
+    Branch, Comment, Forge, ForgeError, Found, Opening, Said,
     client::{Client, with_token},
     page,
 };
@@ -31,6 +31,10 @@ impl GitLab {
     /// The path of the project is one part of the address, with its slashes escaped.
     fn merge_requests(&self) -> [&str; 3] {
         ["projects", &self.repository, "merge_requests"]
+    }
+
+    fn comments<'a>(&'a self, number: &'a str) -> [&'a str; 5] {
+        ["projects", &self.repository, "issues", number, "notes"]
     }
 
     fn headers(&self) -> Result<HeaderMap, ForgeError> {
@@ -69,6 +73,24 @@ impl Forge for GitLab {
             });
             let opened: MergeRequest = self.client.post(&self.merge_requests(), &body, self.headers()?).await?;
             opened.found()
+        })
+    }
+
+    fn has_comment<'a>(&'a self, said: &'a Said<'a>) -> BoxFuture<'a, Result<bool, ForgeError>> {
+        Box::pin(async move {
+            let number = said.issue.to_string();
+            let query = [("per_page", "100"), ("order_by", "created_at"), ("sort", "desc")];
+            let comments: Vec<Comment> = self.client.get(&self.comments(&number), &query, self.headers()?).await?;
+            Ok(comments.iter().any(|comment| comment.body.contains(said.text)))
+        })
+    }
+
+    fn comment<'a>(&'a self, issue: u64, body: &'a str) -> BoxFuture<'a, Result<(), ForgeError>> {
+        Box::pin(async move {
+            let number = issue.to_string();
+            let _: Comment =
+                self.client.post(&self.comments(&number), &json!({ "body": body }), self.headers()?).await?;
+            Ok(())
         })
     }
 }

@@ -1,20 +1,24 @@
-//! Pull requests on GitHub, GitLab and Gitea (Forgejo), by their APIs.
+//! Pull requests and issues on GitHub, GitLab and Gitea (Forgejo), by their APIs and webhooks.
 //!
-//! Two calls are all that is needed, to look and to open. The libraries there are for it bring a second HTTP stack each, or
+//! Few calls are all that is needed, to look and to write. The libraries there are for it bring a second HTTP stack each, or
 //! make their own client, which follows redirects and takes proxies from the environment; a token must do neither.
 
 mod client;
 mod gitea;
 mod github;
 mod gitlab;
+mod webhook;
 
 use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde::Deserialize;
 use url::Url;
 
 use client::Client;
 pub(crate) use client::ForgeError;
+pub(crate) use webhook::{Headers, NotAsked, asked, verify};
 
 use crate::{
     config::{self, ForgeKind},
@@ -28,6 +32,26 @@ pub(crate) trait Forge: Debug + Send + Sync {
 
     /// Opens one. `AlreadyThere` when the branch has one: somebody was faster, or an answer was lost.
     fn open<'a>(&'a self, request: &'a Opening) -> BoxFuture<'a, Result<Found, ForgeError>>;
+
+    /// Whether it was said already.
+    fn has_comment<'a>(&'a self, said: &'a Said<'a>) -> BoxFuture<'a, Result<bool, ForgeError>>;
+
+    /// Writes one, in Markdown.
+    fn comment<'a>(&'a self, issue: u64, body: &'a str) -> BoxFuture<'a, Result<(), ForgeError>>;
+}
+
+/// A text that a comment on an issue may hold, if the comment is not older than that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) issue: u64,
+    pub(crate) since: Timestamp,
+    pub(crate) text: &'a str,
+}
+
+/// As every forge tells it.
+#[derive(Debug, Deserialize)]
+struct Comment {
+    body: String,
 }
 
 /// A branch and the one it is to be merged into, in the same repository.

@@ -1,5 +1,6 @@
 //! The way of one task, from the queue to its clean end.
 
+pub(crate) mod answers;
 mod checkpoint;
 pub(crate) mod choice;
 pub(crate) mod delivery;

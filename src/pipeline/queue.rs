@@ -108,7 +108,7 @@ impl Queue {
                 // The name must be on disk before the row that promises it.
                 tokio::fs::File::open(folder.path()).await?.sync_all().await?;
             }
-            self.shared.db.insert_task(task.clone(), room).await?;
+            self.shared.db.insert_task(task.clone(), new.trigger, room).await?;
             Ok(())
         };
         if let Err(error) = stored.await {

@@ -186,6 +186,7 @@ impl From<DbError> for WebError {
         match error {
             DbError::NoSuchTask => Self::NoSuchTask,
             DbError::QueueFull { waiting } => Self::QueueFull { waiting },
+            DbError::AskedBefore(_) => Self::Conflict(error.to_string()),
             DbError::PersonQueueFull { waiting } => Self::PersonQueueFull { waiting },
             DbError::NameTaken => {
                 Self::Invalid { fields: vec![FieldError::new("name", tr!("somebody else has this name"))] }

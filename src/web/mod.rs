@@ -14,6 +14,7 @@ mod escape;
 mod extract;
 mod feed;
 mod git_remote;
+mod hooks;
 mod hosts;
 mod logs;
 mod notice;

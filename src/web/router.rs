@@ -13,7 +13,7 @@ use tower_http::{catch_panic::CatchPanicLayer, csrf::CsrfLayer};
 use super::{
     AppState, api, assets, auth, compression, error,
     error::WebError,
-    git_remote,
+    git_remote, hooks,
     hosts::{self, AllowedHosts},
     language, logs, notice, pace, pages, preferences, security_headers,
     share::{self, Part},
@@ -140,6 +140,7 @@ pub(super) fn table(config: &Config) -> Vec<Route> {
         open("/preferences", post(pages::preferences::post)),
         open("/login/{provider}", get(pages::sign_in::begin)),
         open("/login/{provider}/callback", get(pages::sign_in::finish)),
+        open("/hooks/{forge}", post(hooks::post)),
         open("/robots.txt", get(assets::robots)),
         open("/static/{name}", get(assets::get)),
     ]

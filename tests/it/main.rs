@@ -43,4 +43,5 @@ mod terminal;
 mod tour;
 mod training;
 mod turns;
+mod webhooks;
 mod whole_tasks;

@@ -53,7 +53,8 @@ pub(super) fn check(
     match (source, instruction, mode, model, image, checks) {
         (Ok(source), Ok(instruction), Ok(mode), Ok(model), Ok(image), Ok(checks)) if errors.is_empty() => {
             let (limits, allow_hosts) = (submission.limits, Vec::new());
-            Ok(NewTask { owner, source, instruction, mode, model, image, limits, allow_hosts, checks })
+            let trigger = None;
+            Ok(NewTask { owner, source, instruction, mode, model, image, limits, allow_hosts, checks, trigger })
         }
         _ => Err(errors),
     }

@@ -136,6 +136,7 @@ pub(super) async fn again(
         limits,
         allow_hosts,
         checks: task.checks,
+        trigger: None,
     };
     queue(state, new, upload).await
 }
@@ -164,7 +165,7 @@ impl From<NotTold> for WebError {
     }
 }
 
-async fn queue(state: &AppState, new: NewTask, upload: Option<Upload>) -> Result<Task, WebError> {
+pub(super) async fn queue(state: &AppState, new: NewTask, upload: Option<Upload>) -> Result<Task, WebError> {
     require_room(state)?;
     let queue = state.queue.clone();
     // A client that goes away now must not leave half a task behind, so this part runs to its end.

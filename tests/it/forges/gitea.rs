@@ -11,13 +11,14 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Pull, Shared, TOKEN, answer, fields, text};
+use super::{Pull, Shared, TOKEN, answer, fields, issues, text};
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/api/v1/repos/team/tool/pulls", get(list).post(create))
         .route("/api/v1/repos/team/tool/pulls/{base}/{*head}", get(of_branches))
-        .with_state(shared)
+        .with_state(shared.clone())
+        .merge(issues::routes("/api/v1/repos/team/tool/issues/{number}/comments", shared, refusal))
 }
 
 /// The most that one page gives, whatever is asked for.

@@ -15,10 +15,13 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Pull, Shared, TOKEN, answer, fields, text};
+use super::{Pull, Shared, TOKEN, answer, fields, issues, text};
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
-    Router::new().route("/api/v3/repos/team/tool/pulls", get(list).post(create)).with_state(shared)
+    Router::new()
+        .route("/api/v3/repos/team/tool/pulls", get(list).post(create))
+        .with_state(shared.clone())
+        .merge(issues::routes("/api/v3/repos/team/tool/issues/{number}/comments", shared, refusal))
 }
 
 fn refusal(shared: &Shared, headers: &HeaderMap) -> Option<Response> {

@@ -11,11 +11,15 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{Pull, Shared, TOKEN, answer, fields, text};
+use super::{Pull, Shared, TOKEN, answer, fields, issues, text};
 
 pub(super) fn routes(shared: Arc<Shared>) -> Router {
     // The path of the project is one part, with its slash escaped.
-    Router::new().route("/api/v4/projects/{id}/merge_requests", get(list).post(create)).with_state(shared)
+    let refused = |shared: &Shared, headers: &HeaderMap| refusal(shared, headers, "team/tool");
+    Router::new()
+        .route("/api/v4/projects/{id}/merge_requests", get(list).post(create))
+        .with_state(shared.clone())
+        .merge(issues::routes("/api/v4/projects/{id}/issues/{number}/notes", shared, refused))
 }
 
 fn refusal(shared: &Shared, headers: &HeaderMap, project: &str) -> Option<Response> {

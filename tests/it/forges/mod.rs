@@ -4,6 +4,7 @@
 mod gitea;
 mod github;
 mod gitlab;
+mod issues;
 
 use std::{
     path::PathBuf,
@@ -67,6 +68,8 @@ pub(crate) enum Hold {
 struct Shared {
     repository: PathBuf,
     pulls: Mutex<Vec<Pull>>,
+    /// On issues, by their numbers.
+    comments: Mutex<Vec<(u64, String)>>,
     /// Whether drafts are a matter of another plan.
     refuses_drafts: AtomicBool,
     hold: Mutex<Option<Hold>>,
@@ -83,6 +86,7 @@ impl Forge {
         let shared = Arc::new(Shared {
             repository: folder.path().join("team/tool.git"),
             pulls: Mutex::default(),
+            comments: Mutex::default(),
             refuses_drafts: AtomicBool::default(),
             hold: Mutex::default(),
             held: Mutex::default(),
@@ -127,6 +131,12 @@ impl Forge {
 
     pub(crate) fn pulls(&self) -> Vec<Pull> {
         self.shared.pulls().clone()
+    }
+
+    /// What was said on an issue, in order.
+    pub(crate) fn comments(&self, issue: u64) -> Vec<String> {
+        let comments = self.shared.comments.lock().unwrap();
+        comments.iter().filter(|(number, _)| *number == issue).map(|(_, body)| body.clone()).collect()
     }
 
     pub(crate) fn close(&self, number: usize) {
