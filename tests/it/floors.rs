@@ -60,6 +60,7 @@ fn each_library_is_known_to_one_room() {
         ("genai", "llm"),
         ("askama", "web"),
         ("memchr", "web"),
+        ("hmac", "forge"),
         ("zip", "archive"),
         ("tar", "archive"),
         ("aho_corasick", "redact"),
