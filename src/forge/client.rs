@@ -9,8 +9,8 @@ use reqwest::{
     header::{HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use secrecy::ExposeSecret;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use url::{Host, Url};
 
 use crate::{
@@ -27,6 +27,12 @@ pub(super) struct Client {
     http: reqwest::Client,
     api: Url,
     token: GitToken,
+}
+
+/// As every forge tells it.
+#[derive(Debug, Deserialize)]
+struct Comment {
+    body: String,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +130,23 @@ impl Client {
         let (status, body) =
             self.send(self.http.request(Method::POST, self.url(parts)?).headers(headers).json(json)).await?;
         self.read(status, &body)
+    }
+
+    /// Whether one of the comments there holds this text.
+    pub(super) async fn has_comment(
+        &self,
+        parts: &[&str],
+        query: &[(&str, &str)],
+        headers: HeaderMap,
+        text: &str,
+    ) -> Result<bool, ForgeError> {
+        let comments: Vec<Comment> = self.get(parts, query, headers).await?;
+        Ok(comments.iter().any(|comment| comment.body.contains(text)))
+    }
+
+    pub(super) async fn comment(&self, parts: &[&str], body: &str, headers: HeaderMap) -> Result<(), ForgeError> {
+        let _: Comment = self.post(parts, &json!({ "body": body }), headers).await?;
+        Ok(())
     }
 
     fn url(&self, parts: &[&str]) -> Result<Url, ForgeError> {

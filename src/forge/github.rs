@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Branch, Comment, Forge, ForgeError, Found, Opening, Said,
+    Branch, Forge, ForgeError, Found, Opening, Said,
     client::{Client, with_token},
     page,
 };
@@ -88,17 +88,11 @@ impl Forge for GitHub {
         Box::pin(async move {
             let number = said.issue.to_string();
             let query = [("per_page", "100"), ("since", &*said.since.to_string())];
-            let comments: Vec<Comment> = self.client.get(&self.comments(&number), &query, self.headers()?).await?;
-            Ok(comments.iter().any(|comment| comment.body.contains(said.text)))
+            self.client.has_comment(&self.comments(&number), &query, self.headers()?, said.text).await
         })
     }
 
     fn comment<'a>(&'a self, issue: u64, body: &'a str) -> BoxFuture<'a, Result<(), ForgeError>> {
-        Box::pin(async move {
-            let number = issue.to_string();
-            let _: Comment =
-                self.client.post(&self.comments(&number), &json!({ "body": body }), self.headers()?).await?;
-            Ok(())
-        })
+        Box::pin(async move { self.client.comment(&self.comments(&issue.to_string()), body, self.headers()?).await })
     }
 }

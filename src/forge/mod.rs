@@ -13,7 +13,6 @@ use std::fmt::Debug;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use serde::Deserialize;
 use url::Url;
 
 use client::Client;
@@ -46,12 +45,6 @@ pub(crate) struct Said<'a> {
     pub(crate) issue: u64,
     pub(crate) since: Timestamp,
     pub(crate) text: &'a str,
-}
-
-/// As every forge tells it.
-#[derive(Debug, Deserialize)]
-struct Comment {
-    body: String,
 }
 
 /// A branch and the one it is to be merged into, in the same repository.
