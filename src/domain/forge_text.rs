@@ -37,8 +37,7 @@ pub(crate) fn commit_message(task: &Task, co_author: Option<&str>) -> String {
 
 /// The text of the pull request, in Markdown. `page` is the address of the task's page, where others reach it.
 pub(crate) fn body(task: &Task, checks: &[CheckRun], page: Option<&str>) -> String {
-    let explanation = task.summary.as_deref().map_or("", |summary| parted(summary).1);
-    let mut body = markdown(&cut(explanation.trim(), MAX_EXPLANATION));
+    let mut body = explained(task);
     match &task.verification {
         Some(verification) => body.push_str(&verified(verification, checks)),
         None if checks.is_empty() => {}
@@ -47,7 +46,7 @@ pub(crate) fn body(task: &Task, checks: &[CheckRun], page: Option<&str>) -> Stri
             body.extend(checks.iter().map(|check| format!("- {}: {}\n", check.status.as_str(), code(&check.command))));
         }
     }
-    format!("{body}\n---\nMade by Atelier with {}: {}.\n", code(&task.model.to_string()), link(task, page))
+    format!("{body}{}", made_by(task, page))
 }
 
 /// What an issue is told when a task begins with it.
@@ -58,10 +57,7 @@ pub(crate) fn begun(task: &Task, page: Option<&str>) -> String {
 /// What it is told at the end.
 pub(crate) fn ended(task: &Task, page: Option<&str>) -> String {
     let outcome = match (&task.status, &task.failure) {
-        (Status::Completed, _) => {
-            let explanation = task.summary.as_deref().map_or("", |summary| parted(summary).1);
-            markdown(&cut(explanation.trim(), MAX_EXPLANATION))
-        }
+        (Status::Completed, _) => explained(task),
         (_, Some(failure)) => format!("Atelier did not finish this: {}\n", inert(&failure.message)),
         (_, None) => "The task was cancelled.\n".to_owned(),
     };
@@ -70,7 +66,17 @@ pub(crate) fn ended(task: &Task, page: Option<&str>) -> String {
         Some(known) if task.status == Status::Completed => format!("\n{}\n", inert(&known.message())),
         _ => String::new(),
     };
-    format!("{outcome}{request}\n---\nMade by Atelier with {}: {}.\n", code(&task.model.to_string()), link(task, page))
+    format!("{outcome}{request}{}", made_by(task, page))
+}
+
+/// The explanation without its title.
+fn explained(task: &Task) -> String {
+    let explanation = task.summary.as_deref().map_or("", |summary| parted(summary).1);
+    markdown(&cut(explanation.trim(), MAX_EXPLANATION))
+}
+
+fn made_by(task: &Task, page: Option<&str>) -> String {
+    format!("\n---\nMade by Atelier with {}: {}.\n", code(&task.model.to_string()), link(task, page))
 }
 
 fn link(task: &Task, page: Option<&str>) -> String {

@@ -2,6 +2,7 @@
 //! <https://docs.github.com/webhooks>, <https://docs.gitlab.com/user/project/integrations/webhook_events/>,
 //! <https://docs.gitea.com/usage/webhooks>.
 
+use data_encoding::HEXLOWER_PERMISSIVE;
 use hmac::{Hmac, KeyInit, Mac};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
@@ -46,7 +47,8 @@ pub(crate) fn verify(kind: ForgeKind, webhook: &Webhook, headers: &impl Headers,
         ForgeKind::Github => headers.header("x-hub-signature-256").and_then(|sent| sent.strip_prefix("sha256=")),
         ForgeKind::Gitea => headers.header("x-gitea-signature").or_else(|| headers.header("x-forgejo-signature")),
     };
-    let signature = signature.and_then(bytes).ok_or(NotAsked::Unsigned)?;
+    let signature =
+        signature.and_then(|sent| HEXLOWER_PERMISSIVE.decode(sent.as_bytes()).ok()).ok_or(NotAsked::Unsigned)?;
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).map_err(|_| NotAsked::Unsigned)?;
     mac.update(body);
     mac.verify_slice(&signature).map_err(|_| NotAsked::Unsigned)
@@ -312,12 +314,4 @@ fn words_for_us(comment: &str) -> Result<String, NotAsked> {
 
 fn is_of_a_name(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '-' | '_' | '/')
-}
-
-/// Hexadecimal, as signatures are written.
-fn bytes(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    let is_whole = digits.len().is_multiple_of(2) && digits.iter().all(u8::is_ascii_hexdigit);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    if is_whole { digits.chunks(2).map(byte).collect() } else { None }
 }

@@ -88,10 +88,8 @@ async fn answer_all(db: &Db, config: &Config, waits: &mut Waits) -> Result<(), D
 }
 
 async fn say(config: &Config, task: &Task, trigger: &Trigger, answer: Answer) -> Result<(), ForgeError> {
-    let settings = config.forges.named(&trigger.forge);
-    let settings = settings.filter(|forge| forge.repository(&trigger.repository).is_some());
     let gone = || ForgeError::Refused(format!("[forge.{}] is no longer its forge", trigger.forge));
-    let settings = settings.ok_or_else(gone)?;
+    let settings = config.forges.named(&trigger.forge).ok_or_else(gone)?;
     let forge = forge::connect(settings, &trigger.repository, &config.source.address_policy)?.ok_or_else(gone)?;
     let mark = format!("<!-- atelier {} {} -->", task.id, answer.as_str());
     let since: Timestamp = task.created_at.checked_sub(SKEW).unwrap_or(task.created_at);

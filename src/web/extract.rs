@@ -29,7 +29,23 @@ impl FromRequestParts<AppState> for TaskPath {
     }
 }
 
-/// The same, named as a repository: `{id}.git`.
+/// The number of a remark in the path; what is no number is not found.
+pub(super) struct RemarkPath(pub(super) u32);
+
+impl FromRequestParts<AppState> for RemarkPath {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, WebError> {
+        #[derive(Deserialize)]
+        struct Segments {
+            remark: u32,
+        }
+        let found = Path::<Segments>::from_request_parts(parts, state).await;
+        found.map(|Path(Segments { remark })| Self(remark)).map_err(|_| WebError::NotFound)
+    }
+}
+
+/// A task that is there for who asks, named as a repository: `{id}.git`.
 pub(super) struct RepositoryPath(pub(super) TaskId);
 
 impl FromRequestParts<AppState> for RepositoryPath {

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -101,7 +102,7 @@ async fn deliver(atelier: &Atelier, kind: Kind, secret: &str, (event, body): &(&
     let body = body.to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
     mac.update(body.as_bytes());
-    let signature: String = hex(&mac.finalize().into_bytes());
+    let signature: String = HEXLOWER.encode(&mac.finalize().into_bytes());
     let request = atelier.http.post(atelier.url("/hooks/mine")).header("content-type", "application/json");
     let request = match kind {
         Kind::GitHub => {
@@ -111,14 +112,6 @@ async fn deliver(atelier: &Atelier, kind: Kind, secret: &str, (event, body): &(&
         Kind::GitLab => request.header("x-gitlab-event", *event).header("x-gitlab-token", secret),
     };
     request.body(body).send().await.unwrap()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
 }
 
 async fn comments(forge: &Forge, count: usize) -> Vec<String> {

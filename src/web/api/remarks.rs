@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Request, State},
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::{
     web::{
         AppState, body,
         error::{Problem, WebError},
-        extract::TaskPath,
+        extract::{RemarkPath, TaskPath},
         pages::{diff::Pointed, remarks::text},
     },
 };
@@ -57,11 +57,6 @@ pub(in crate::web) struct RemarkBody {
 #[schema(as = RemarkList)]
 pub(in crate::web) struct RemarkListBody {
     remarks: Vec<RemarkBody>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(in crate::web) struct RemarkPath {
-    pub(in crate::web) remark: u32,
 }
 
 impl From<Remark> for RemarkBody {
@@ -125,10 +120,9 @@ pub(in crate::web) async fn post(
 pub(in crate::web) async fn put(
     State(state): State<AppState>,
     TaskPath(id): TaskPath,
-    path: Result<Path<RemarkPath>, axum::extract::rejection::PathRejection>,
+    RemarkPath(remark): RemarkPath,
     request: Request,
 ) -> Result<StatusCode, WebError> {
-    let Path(RemarkPath { remark }) = path.map_err(|_| WebError::NotFound)?;
     let change: RemarkChangeBody = body::json(&body::of(request, MAX_JSON_BYTES).await?)?;
     let is_there = state.db.change_remark(&id, remark, text(change.text)?).await?;
     if is_there { Ok(StatusCode::NO_CONTENT) } else { Err(WebError::NotFound) }
@@ -145,8 +139,7 @@ pub(in crate::web) async fn put(
 pub(in crate::web) async fn delete(
     State(state): State<AppState>,
     TaskPath(id): TaskPath,
-    path: Result<Path<RemarkPath>, axum::extract::rejection::PathRejection>,
+    RemarkPath(remark): RemarkPath,
 ) -> Result<StatusCode, WebError> {
-    let Path(RemarkPath { remark }) = path.map_err(|_| WebError::NotFound)?;
     if state.db.remove_remark(&id, remark).await? { Ok(StatusCode::NO_CONTENT) } else { Err(WebError::NotFound) }
 }

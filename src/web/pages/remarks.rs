@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::{
     Form,
-    extract::{Path, State},
+    extract::State,
     response::{Redirect, Response},
 };
 use serde::Deserialize;
@@ -22,9 +22,8 @@ use crate::{
     },
     web::{
         AppState,
-        api::remarks::RemarkPath,
         error::WebError,
-        extract::{Query, TaskPath},
+        extract::{Query, RemarkPath, TaskPath},
         submit::FieldError,
     },
 };
@@ -130,10 +129,9 @@ pub(in crate::web) async fn post(
 pub(in crate::web) async fn change(
     State(state): State<AppState>,
     TaskPath(id): TaskPath,
-    path: Result<Path<RemarkPath>, axum::extract::rejection::PathRejection>,
+    RemarkPath(remark): RemarkPath,
     Form(form): Form<ChangeForm>,
 ) -> Result<Redirect, WebError> {
-    let Path(RemarkPath { remark }) = path.map_err(|_| WebError::NotFound)?;
     let is_there = match form.remove {
         Some(_) => state.db.remove_remark(&id, remark).await?,
         None => state.db.change_remark(&id, remark, text(form.text)?).await?,
